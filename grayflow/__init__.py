@@ -1,0 +1,1 @@
+"""Gray switches for asyncio services."""

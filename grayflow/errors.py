@@ -1,0 +1,191 @@
+"""
+What grayflow raises, grouped by what the caller can do next.
+
+    GrayflowError
+    ├── ConfigurationError        options or the environment are wrong; nothing was started
+    │   └── MissingExtraError     a part of grayflow needs a package that is not installed
+    ├── FlagError                 the flag data is wrong
+    │   ├── UnknownFlagError      there is no flag or segment of that name
+    │   └── InvalidFlagError      a document breaks the rules; carries `problems`, each with its path
+    ├── StoreError                the store did not do it; stored state is unchanged unless said otherwise
+    │   ├── StoreUnavailableError no answer; trying again may help
+    │   ├── StoreAccessError      the server refused us: password or rights; trying again will not help
+    │   ├── ConflictError         somebody else wrote first
+    │   ├── NotInitializedError   the namespace has no data; it must be initialised on purpose
+    │   ├── StoreFormatError      the data was written by a newer release or is damaged
+    │   ├── HistoryGoneError      the revision is older than the oldest that is kept
+    │   └── ReadOnlyError         this store was opened for reading
+    └── LifetimeError             used before entering, after closing, from another loop or after a fork
+
+Evaluation raises none of these: it answers with the caller's default and puts the cause into the decision.
+Every error keeps its facts as attributes, builds its text from them and survives `pickle` and `copy`.
+"""
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "ConfigurationError",
+    "ConflictError",
+    "FlagError",
+    "GrayflowError",
+    "HistoryGoneError",
+    "InvalidFlagError",
+    "LifetimeError",
+    "MissingExtraError",
+    "NotInitializedError",
+    "Problem",
+    "ReadOnlyError",
+    "StoreAccessError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreUnavailableError",
+    "UnknownFlagError",
+]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with a document, said so that it can be mended without reading code."""
+
+    key: str
+    """The flag or segment."""
+
+    path: str
+    """Where in its document: `rules[2].when[0].values[1]`; empty for the document as a whole."""
+
+    message: str
+    """What was found and what is allowed."""
+
+    kind: str = "flag"
+    """`flag` or `segment`."""
+
+    def __str__(self) -> str:
+        place = f", {self.path}" if self.path else ""
+        return f"{self.kind} {self.key!r}{place}: {self.message}"
+
+
+class GrayflowError(Exception):
+    """The root: `except GrayflowError` catches everything that grayflow raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only constructors do not unpickle by themselves; the facts are all in the instance.
+        return _restore, (type(self), self.__dict__.copy())
+
+
+def _restore(kind: type[GrayflowError], facts: dict[str, Any]) -> GrayflowError:
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    return error
+
+
+class _Told(GrayflowError):
+    """An error whose only fact is its sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigurationError(_Told):
+    """An option, a URL or the environment is wrong; nothing was started."""
+
+
+class MissingExtraError(ConfigurationError):
+    """A part of grayflow needs a package that is not installed; the text is the pip command."""
+
+    def __init__(self, extra: str, *, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs an extra package. Run: pip install 'grayflow[{extra}]'")
+        self.extra = extra
+
+
+class FlagError(GrayflowError):
+    """The flag data is wrong."""
+
+
+class UnknownFlagError(FlagError):
+    """There is no flag or segment of that name."""
+
+    def __init__(self, key: str, *, kind: str = "flag", similar: tuple[str, ...] = ()) -> None:
+        super().__init__(key)
+        self.key, self.kind, self.similar = key, kind, similar
+
+    def __str__(self) -> str:
+        hint = f" Did you mean {' or '.join(map(repr, self.similar))}?" if self.similar else ""
+        return f"there is no {self.kind} {self.key!r}.{hint}"
+
+
+class InvalidFlagError(FlagError):
+    """A document breaks the rules; nothing was written."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class StoreError(GrayflowError):
+    """The store did not do it; what it holds is unchanged unless the text says otherwise."""
+
+
+class StoreUnavailableError(StoreError, _Told):
+    """The store did not answer; trying again may help."""
+
+
+class StoreAccessError(StoreError, _Told):
+    """The server refused us (password, rights); only somebody with access to it can help."""
+
+
+class ConflictError(StoreError):
+    """Somebody else changed the document first; nothing was written."""
+
+    def __init__(self, key: str, *, expected: int, actual: int, kind: str = "flag") -> None:
+        super().__init__(key)
+        self.key, self.expected, self.actual, self.kind = key, expected, actual, kind
+
+    def __str__(self) -> str:
+        asked = f"you edited revision {self.expected}" if self.expected else "you meant to create it"
+        found = f"the store has revision {self.actual}" if self.actual else "it does not exist"
+        return f"{self.kind} {self.key!r} was not saved: {asked}, but {found}. Load it again and repeat the change."
+
+
+class NotInitializedError(StoreError):
+    """The namespace was never initialised, or somebody emptied it."""
+
+    def __init__(self, place: str, *, namespace: str) -> None:
+        super().__init__(place)
+        self.place, self.namespace = place, namespace
+
+    def __str__(self) -> str:
+        return (
+            f"no data for namespace {self.namespace!r} at {self.place}: it was never initialised or has been emptied. "
+            f"Run: grayflow init --namespace {self.namespace}"
+        )
+
+
+class StoreFormatError(StoreError, _Told):
+    """The stored data was written by a newer release, or is damaged; nothing was changed."""
+
+
+class HistoryGoneError(StoreError):
+    """The revision is older than the oldest that the store keeps."""
+
+    def __init__(self, revision: int, *, oldest: int) -> None:
+        super().__init__(revision)
+        self.revision, self.oldest = revision, oldest
+
+    def __str__(self) -> str:
+        return f"revision {self.revision} is older than the oldest kept ({self.oldest})"
+
+
+class ReadOnlyError(StoreError, _Told):
+    """This store was opened for reading; nothing was written."""
+
+
+class LifetimeError(_Told):
+    """Used before entering, after closing, from another event loop, or in a process forked from the owner's."""

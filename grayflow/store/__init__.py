@@ -1,0 +1,1 @@
+"""Where flags live: the ports and their adapters."""
