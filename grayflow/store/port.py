@@ -13,7 +13,8 @@ from typing import Literal, Self
 
 import msgspec
 
-from grayflow.errors import ConfigurationError, HistoryGoneError
+from grayflow.core.position import Document, Position
+from grayflow.errors import HistoryGoneError
 
 __all__ = [
     "Change",
@@ -34,45 +35,6 @@ SCHEMA = 1
 """The layout of stored data that this release reads and writes. A higher number in the store is refused."""
 
 DocumentKind = Literal["flag", "segment"]
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """
-    Where in its life a namespace is.
-
-    `epoch` is drawn at random when the namespace is initialised; `revision` counts its changes from 0; `nonce` is
-    drawn anew for each change. Two positions are the same state exactly when all three are equal: after a failover
-    that lost acknowledged writes, revisions are used a second time, nonces are not. Order (`<` on `revision`) means
-    something within one epoch only.
-    """
-
-    epoch: str
-    revision: int
-    nonce: str
-
-    def token(self) -> str:
-        """Return `epoch:revision:nonce`, for message headers and `Client.wait_for`."""
-        return f"{self.epoch}:{self.revision}:{self.nonce}"
-
-    @classmethod
-    def from_token(cls, token: str) -> "Position":
-        """
-        Read what `token` wrote.
-
-        Raises:
-            ConfigurationError: it is not of that form.
-        """
-        parts = token.split(":")
-        if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) <= 18):
-            raise ConfigurationError(f"{token!r} is not a position; expected epoch:revision:nonce")
-        return cls(epoch=parts[0], revision=int(parts[1]), nonce=parts[2])
-
-
-class Document(msgspec.Struct, frozen=True, gc=False):
-    """The bytes of one flag or segment, and the revision that wrote them. Not checked: readers decode for themselves."""
-
-    revision: int
-    data: bytes
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
