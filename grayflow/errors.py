@@ -79,7 +79,7 @@ def _restore(kind: type[GrayflowError], facts: dict[str, Any]) -> GrayflowError:
     return error
 
 
-class _Told(GrayflowError):
+class _Told(GrayflowError):  # noqa: N818 - never raised itself; its leaves end in Error
     """An error whose only fact is its sentence."""
 
     def __init__(self, message: str) -> None:

@@ -82,4 +82,4 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: ErrorCode | None = None
     detail: str = ""
     """The error in words, with the remedy where there is one."""
-    metadata: Mapping[str, bool | int | float | str] = {}  # noqa: RUF012 - msgspec copies mutable defaults
+    metadata: Mapping[str, bool | int | float | str] = {}

@@ -1,0 +1,72 @@
+"""
+The jobs of a developer: `nox` runs the quick ones, `nox -l` lists all.
+
+`.ci/run` does the same on a bare machine with nothing but Python and pip; what is checked is said in `pyproject.toml`.
+"""
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "imports", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the suite; arguments after `--` go to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the suite and report the branches that it never took."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
+def minimal(session: nox.Session) -> None:
+    """Run the tests of the core without any extra: no RE2, no uvloop, no YAML."""
+    session.install("-e", ".", "pytest>=9", "hypothesis", "pytest-asyncio", "pytest-timeout")
+    session.run("pytest", "tests/core", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format; `nox -s lint -- --fix` mends what can be mended."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the package with mypy, and what users see of it with mypy and pyright."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "grayflow", "--ignoreexternal")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that imports point downwards."""
+    session.install("-e", ".", *group("lint"))
+    session.run("lint-imports")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print how fast things are, as ratios; figures of one machine are in `benchmarks/README.md`."""
+    session.install("-e", ".[test]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
