@@ -149,6 +149,8 @@ class ConflictError(StoreError):
         self.key, self.expected, self.actual, self.kind = key, expected, actual, kind
 
     def __str__(self) -> str:
+        if not self.expected and not self.actual:
+            return f"{self.kind} {self.key!r} was not deleted: it does not exist."
         asked = f"you edited revision {self.expected}" if self.expected else "you meant to create it"
         found = f"the store has revision {self.actual}" if self.actual else "it does not exist"
         return f"{self.kind} {self.key!r} was not saved: {asked}, but {found}. Load it again and repeat the change."
@@ -163,7 +165,7 @@ class NotInitializedError(StoreError):
 
     def __str__(self) -> str:
         return (
-            f"no data for namespace {self.namespace!r} at {self.place}: it was never initialised or has been emptied. "
+            f"no data at {self.place} for namespace {self.namespace!r}: it was never initialised or has been emptied. "
             f"Run: grayflow init --namespace {self.namespace}"
         )
 

@@ -28,7 +28,7 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: RedisMode = "standalone"
     hosts: tuple[tuple[str, int], ...] = ()
-    """Host and port: one for `standalone`, the Sentinels for `sentinel`, start nodes for `cluster`; empty with `unix_path`."""
+    """The server, the Sentinels or the start nodes of the cluster, each as name and port; empty with `unix_path`."""
 
     unix_path: str | None = None
     """Path of the server's socket, `standalone` only."""

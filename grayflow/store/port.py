@@ -6,6 +6,7 @@ and a log of every change. Every change makes one new *position*. This module ho
 know; `grayflow.testing.StoreContract` is the same in tests, and every adapter and wrapper passes it.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,10 +14,12 @@ from typing import Literal, Self
 
 import msgspec
 
+from grayflow.core.flag import Key
 from grayflow.core.position import Document, Position
-from grayflow.errors import HistoryGoneError
+from grayflow.errors import ConfigurationError, HistoryGoneError, InvalidFlagError, Problem
 
 __all__ = [
+    "SCHEMA",
     "Change",
     "Changed",
     "Document",
@@ -25,16 +28,30 @@ __all__ = [
     "Event",
     "Gap",
     "Generation",
+    "Generations",
     "Marks",
     "Position",
     "State",
     "Store",
+    "check_namespace",
 ]
 
 SCHEMA = 1
 """The layout of stored data that this release reads and writes. A higher number in the store is refused."""
 
 DocumentKind = Literal["flag", "segment"]
+
+
+def check_namespace(namespace: object) -> str:
+    """
+    Return `namespace` if it can name one: 1 to 64 of `A-Za-z0-9._-`. Every adapter asks when it is built.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if not (isinstance(namespace, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", namespace)):
+        raise ConfigurationError(f"{namespace!r} cannot name a namespace; use 1 to 64 of A-Z a-z 0-9 . _ -")
+    return namespace
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -78,7 +95,15 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
-    """One intended change of one document."""
+    """
+    One intended change of one document.
+
+    The document is any bytes: no store reads it in order to keep it. Texts are any text that UTF-8 can hold, NUL
+    included, and come back as they were.
+
+    Raises:
+        InvalidFlagError: a key that no flag can have, a text with a lone surrogate, an instant beyond 64 bits.
+    """
 
     kind: DocumentKind
     key: str
@@ -93,6 +118,24 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     """Names this intention. Committing the same id again returns the first result and writes nothing."""
     marks: Marks = Marks()
+    """Of no effect on a segment, which has no generations."""
+
+    def __post_init__(self) -> None:
+        try:
+            msgspec.convert(self.key, Key)
+        except msgspec.ValidationError:
+            self._refuse("key", "is not 1 to 200 of A-Z a-z 0-9 . _ : / -")
+        for name in ("action", "actor", "reason", "request_id"):
+            try:
+                getattr(self, name).encode()
+            except UnicodeEncodeError:
+                self._refuse(name, "holds a lone surrogate, which is no text")
+        if not -(2**63) <= self.at < 2**63:
+            self._refuse("at", "is not an instant in nanoseconds")
+
+    def _refuse(self, name: str, message: str) -> None:
+        problem = Problem(key=self.key, kind=self.kind, path=name, message=f"{getattr(self, name)!r} {message}")
+        raise InvalidFlagError((problem,))
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,13 +144,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     """After the change."""
     previous: str
-    """The nonce of the position before: a change continues a reader's position if epoch and this fit and the revision is the next."""
+    """
+    The nonce of the position before. A change continues a reader's position if it has that epoch and that nonce,
+    and the next revision.
+    """
     kind: DocumentKind
     key: str
     document: bytes | None
     """The whole document after, `None` if it was deleted."""
     before: Document | None
-    """The document before, `None` if there was none. Also `None` in events of `follow`, which carry what readers need."""
+    """
+    The document before, `None` if there was none. Promised by `commit` and `history` only: `changes` and `follow`
+    carry what readers need and may leave it out.
+    """
     generations: Generations
     """All generations of this flag after the change; empty for segments."""
     action: str
@@ -151,15 +200,28 @@ class Store(ABC):
     """
     Flags and their history, one namespace.
 
-    Lifetime: a store is built without I/O and used inside `async with`. It belongs to the event loop that entered it.
+    Lifetime: a store is built without I/O and used inside `async with`. Entering never fails for what is wrong with
+    the place; the verbs tell that, one by one, and recover when it is mended. Blocks are counted: a store may be
+    entered again while it is open, and the last exit closes it. It belongs to the event loop and the process that
+    entered it; elsewhere, and outside its blocks, every verb raises `LifetimeError` (see `grayflow.store.lifetime`).
     All methods may be called by several tasks at once.
 
     Errors: what an adapter cannot do raises a `StoreError` (`grayflow.errors`); no other library's exception leaves
-    it. Reading never changes anything. Cancelling a read is harmless; after a cancelled `commit` the change was made
-    or was not, and committing the same request id again tells which without doing it twice.
+    it. Reading never changes anything. Cancelling a read, or the wait for the next event, is harmless; after a
+    cancelled `commit` the change was made or was not, and committing the same request id again tells which without
+    doing it twice.
     """
 
     namespace: str
+
+    initialised_by_writer: bool = False
+    """
+    Whether whoever opens it to write, such as `Admin`, calls `init()` first, because nobody else would. `commit`
+    refuses an uninitialised namespace all the same, and readers never make one.
+    """
+
+    keeps_all_history: bool = False
+    """Whether `history`, `changes` and `at` reach back to the first change. Others keep the newest 100 at least."""
 
     @property
     @abstractmethod
@@ -182,6 +244,8 @@ class Store(ABC):
         holds now is the truth. A new epoch is drawn that names these epochs, the epoch found here and those it
         replaced; documents, generations and history that are there stay, the number of documents is taken anew, and
         the revision goes on from the highest that can be found. Clients that refused the store then load it.
+
+        Followers see an `init` that changed something as a `Gap`.
 
         Raises:
             StoreFormatError: the data was written by a newer release (whatever `replaces` says).
@@ -226,10 +290,10 @@ class Store(ABC):
         Watch for changes, for the length of the block.
 
         Entering returns when changes committed from then on are sure to be seen (or to show up as a `Gap`): so
-        enter first, then load. Every doubt (a re-subscription, an unreadable or oversized message, a slow reader)
-        is a `Gap`. Events may repeat. The iterator raises `StoreUnavailableError` when the link is lost and
-        `StoreAccessError` when the server forbids it; both end it, and the caller enters a new block, which is a gap
-        as well.
+        enter first, then load. The namespace need not be initialised yet. Every doubt (a re-subscription, an
+        unreadable or oversized message, a slow reader) is a `Gap`. Events may repeat. The iterator raises
+        `StoreUnavailableError` when the link is lost and `StoreAccessError` when the server forbids it; both end it,
+        and the caller enters a new block, which is a gap as well.
         """
 
     @abstractmethod
@@ -238,7 +302,10 @@ class Store(ABC):
         Write one document, its generations and its log entry, all or nothing.
 
         `expected` is the revision of the document that the edit was made from, 0 if there must be none. A segment
-        and a flag may have the same key. Deleting what is not there is a conflict.
+        and a flag may have the same key. Deleting what is not there is a conflict, `expected=0` included.
+
+        A request id that was committed before, in the last 10 minutes at least, answers with that first change,
+        whatever document and `expected` come with it now.
 
         Raises:
             ConflictError: the document has another revision; nothing was written.
@@ -273,25 +340,22 @@ class Store(ABC):
             HistoryGoneError: the changes since then are not all kept.
             StoreFormatError, NotInitializedError: as `load`.
         """
-        state = await self.load()
-        oldest = await self.oldest()
+        state, oldest = await self.load(), await self.oldest()
         if revision < oldest - 1:
             raise HistoryGoneError(revision, oldest=oldest)
-        kinds: dict[str, dict[str, Document]] = {"flag": dict(state.flags), "segment": dict(state.segments)}
-        upper: int | None = state.position.revision + 1
-        while upper is not None:
-            page = await self.history(before=upper, limit=500)
-            upper = None
+        kinds: dict[DocumentKind, dict[str, Document]] = {"flag": dict(state.flags), "segment": dict(state.segments)}
+        reached = state.position.revision
+        while reached > revision:
+            page = await self.history(before=reached + 1, limit=500)
             for change in page:
-                if change.revision <= revision:
+                if change.revision != reached or reached <= revision:
                     break
-                upper = change.revision
                 _undo(kinds[change.kind], change)
-            else:
-                continue
-            break
+                reached -= 1
+            if not page or page[0].revision <= reached:  # the next one was dropped while we walked
+                raise HistoryGoneError(revision, oldest=await self.oldest())
         return State(
-            position=Position(epoch=state.position.epoch, revision=min(revision, state.position.revision), nonce=""),
+            position=Position(epoch=state.position.epoch, revision=reached, nonce=""),
             flags=kinds["flag"],
             segments=kinds["segment"],
             generations={},
