@@ -1,0 +1,25 @@
+"""What tests of services and of other stores need: a clock moved by hand, faults on command, the stores' contract."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grayflow.testing.clock import FakeClock
+    from grayflow.testing.contract import StoreContract
+    from grayflow.testing.faults import Faulty
+
+__all__ = ["FakeClock", "Faulty", "StoreContract"]
+
+_HOMES = {"FakeClock": "clock", "Faulty": "faults", "StoreContract": "contract"}
+
+if "pytest" in sys.modules:  # without it a failing contract says `assert` and no values
+    sys.modules["pytest"].register_assert_rewrite("grayflow.testing.contract")
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because the contract imports pytest, which a demo or a notebook with a FakeClock need not have.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
