@@ -1,11 +1,15 @@
 """A clock for tests has to be beyond doubt itself."""
 
+from typing import TYPE_CHECKING
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from grayflow.clock import Clock
 from grayflow.testing import FakeClock
+
+if TYPE_CHECKING:
+    from grayflow.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
