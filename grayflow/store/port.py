@@ -15,6 +15,7 @@ from typing import Literal, Self
 import msgspec
 
 from grayflow.core.flag import Key
+from grayflow.core.generations import Generation, Generations, Marks
 from grayflow.core.position import Document, Position
 from grayflow.errors import ConfigurationError, HistoryGoneError, InvalidFlagError, Problem
 
@@ -52,46 +53,6 @@ def check_namespace(namespace: object) -> str:
     if not (isinstance(namespace, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", namespace)):
         raise ConfigurationError(f"{namespace!r} cannot name a namespace; use 1 to 64 of A-Z a-z 0-9 . _ -")
     return namespace
-
-
-class Generation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """
-    What is known of the switch-offs of one variant; lives outside the document and survives its deletion.
-
-    `off` names the newest switch-off, 0 for none: `2·R` if the commit of revision R took the variant away, `2·A+1`
-    if the clock did, A being `armed`. `armed` is the revision of the last commit that changed whether or when the
-    variant can be served. Within an epoch `off` never falls.
-    """
-
-    off: int = 0
-    armed: int = 0
-
-
-Generations = Mapping[str, Generation]
-"""Variant -> its generation, of one flag."""
-
-
-class Marks(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    How an edit moves its flag's generations. R is the revision that the commit is given, known to the store only.
-
-    For every variant named anywhere in here the store computes, starting from what it holds (or zeros):
-    `off = 2·R` if in `off`, else the larger of the stored `off` and `passed[variant]`; `armed = R` if in `armed`.
-    """
-
-    off: tuple[str, ...] = ()
-    armed: tuple[str, ...] = ()
-    passed: Mapping[str, int] = {}
-    """Switch-offs by the clock that went by unrecorded before this edit: the value for `off`, as it stands."""
-
-    def apply(self, held: Generations, revision: int) -> dict[str, Generation]:
-        """Return all generations of the flag after a commit of `revision`."""
-        after = dict(held)
-        for variant in {*self.off, *self.armed, *self.passed}:
-            old = after.get(variant, Generation())
-            off = 2 * revision if variant in self.off else max(old.off, self.passed.get(variant, 0))
-            after[variant] = Generation(off=off, armed=revision if variant in self.armed else old.armed)
-        return after
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
