@@ -53,11 +53,11 @@ number steps into a list. The text `now` is the instant of evaluation.
 """
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """Options that every part of a document shares. `gc=False`: documents are trees, a cycle cannot be built."""
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Options that every part of a document inherits. `gc=False`: documents are trees, a cycle cannot be built."""
 
 
-class First(Model):
+class First(Model, frozen=True, kw_only=True):
     """The first of several attributes that holds a usable id."""
 
     first: Annotated[tuple[Path, ...], Meta(min_length=1)]
@@ -67,31 +67,31 @@ By = Path | First
 """What is bucketed or looked up: an attribute, or the first of several. `user_id` where nothing says otherwise."""
 
 
-class All(Model, tag_field="type", tag="all"):
+class All(Model, tag_field="type", tag="all", frozen=True, kw_only=True):
     """True if every condition is; true if there is none."""
 
     of: "tuple[Condition, ...]"
 
 
-class AnyOf(Model, tag_field="type", tag="any"):
+class AnyOf(Model, tag_field="type", tag="any", frozen=True, kw_only=True):
     """True if one condition is; false if there is none."""
 
     of: "tuple[Condition, ...]"
 
 
-class Not(Model, tag_field="type", tag="not"):
+class Not(Model, tag_field="type", tag="not", frozen=True, kw_only=True):
     """Plain logic: true if the condition is false, for whatever reason it is false."""
 
     of: "Condition"
 
 
-class SegmentIs(Model, tag_field="type", tag="segment"):
+class SegmentIs(Model, tag_field="type", tag="segment", frozen=True, kw_only=True):
     """True for members of a segment; false if there is no such segment."""
 
     key: Key
 
 
-class FlagIs(Model, tag_field="type", tag="flag"):
+class FlagIs(Model, tag_field="type", tag="flag", frozen=True, kw_only=True):
     """
     True if another flag is on and serves one of `variants` in the same context; with `off`, if it is off.
 
@@ -104,7 +104,7 @@ class FlagIs(Model, tag_field="type", tag="flag"):
     off: bool = False
 
 
-class Bucket(Model, tag_field="type", tag="bucket"):
+class Bucket(Model, tag_field="type", tag="bucket", frozen=True, kw_only=True):
     """True for ids whose slot lies in one of the half-open ranges, counted per 100,000 (or in the hash's size)."""
 
     ranges: tuple[tuple[Slot, Slot], ...]
@@ -114,7 +114,7 @@ class Bucket(Model, tag_field="type", tag="bucket"):
     absent: bool = False
 
 
-class During(Model, tag_field="type", tag="during"):
+class During(Model, tag_field="type", tag="during", frozen=True, kw_only=True):
     """
     True at certain times, all in UTC.
 
@@ -128,7 +128,7 @@ class During(Model, tag_field="type", tag="during"):
     until: Instant | None = None
 
 
-class Attribute(Model, tag_field="type", tag="attribute"):
+class Attribute(Model, tag_field="type", tag="attribute", frozen=True, kw_only=True):
     """
     Compares one attribute of the context with alternatives.
 
@@ -151,7 +151,7 @@ class Attribute(Model, tag_field="type", tag="attribute"):
 Condition = All | AnyOf | Not | SegmentIs | FlagIs | Bucket | During | Attribute
 
 
-class Split(Model):
+class Split(Model, frozen=True, kw_only=True):
     """
     Shares ids among variants: either `weights`, laid end to end in their order, or explicit half-open `ranges`.
 
@@ -167,7 +167,7 @@ class Split(Model):
     absent: Name | None = None
 
 
-class Rule(Model):
+class Rule(Model, frozen=True, kw_only=True):
     """Serves a variant where all conditions hold and, if given, the id is within `percent`."""
 
     name: Name | None = None
@@ -176,16 +176,19 @@ class Rule(Model):
     """Up to three decimals. A flag's percentages nest: who is in at 10 is in at 20."""
     by: By | None = None
     serve: Name | Split | None | UnsetType = UNSET
-    """Null: the rule matches and the caller's default is the answer. Left out: `on` if there is such a boolean variant, else null."""
+    """
+    Null: the rule matches and the caller's default is the answer. Left out: `on` if a boolean flag has such a variant,
+    else null.
+    """
 
 
-class ServeOnFailure(Model):
+class ServeOnFailure(Model, frozen=True, kw_only=True):
     """The variant to serve while the snapshot is too old to be believed."""
 
     variant: Name
 
 
-class Flag(Model):
+class Flag(Model, frozen=True, kw_only=True):
     """
     One gray switch. `{"key": "x"}` is a boolean flag, not enabled, that will serve `on` to everybody once it is.
 
@@ -223,7 +226,7 @@ class Flag(Model):
     @property
     def off_variant(self) -> str | None:
         """The variant served when the flag is off, `None` for the caller's default."""
-        return _named(self.off, "off", self)
+        return None if isinstance(off := _named(self.off, "off", self), Split) else off
 
     @property
     def otherwise_serves(self) -> "str | Split | None":
@@ -235,13 +238,13 @@ class Flag(Model):
         return _named(rule.serve, "on", self)
 
 
-def _named(given: "str | Split | None | UnsetType", default: str, flag: Flag) -> Any:
-    if given is not UNSET:
+def _named(given: "str | Split | None | UnsetType", default: str, flag: Flag) -> "str | Split | None":
+    if not isinstance(given, UnsetType):
         return given
     return default if flag.kind == "boolean" and default in flag.variants else None
 
 
-class Segment(Model):
+class Segment(Model, frozen=True, kw_only=True):
     """
     A named, reusable set of units. `exclude` beats `include` beats `when`; without `when` only `include` is in.
 

@@ -44,7 +44,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
-    """The bytes of one flag or segment, and the revision that wrote them. Not checked: readers decode for themselves."""
+    """The bytes of one flag or segment, unchecked, and the revision that wrote them."""
 
     revision: int
     data: bytes
