@@ -113,6 +113,11 @@ class MemoryStore(Store):
             generations=dict(self._generations),
         )
 
+    async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
+        """See `Store.get`."""
+        self._current()
+        return self._documents[kind].get(key), self._generations.get(key, {}) if kind == "flag" else {}
+
     async def changes(self, since: Position) -> Sequence[Change] | None:
         """See `Store.changes`."""
         position = self._current()

@@ -139,7 +139,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     flags: Mapping[str, Document]
     segments: Mapping[str, Document]
     generations: Mapping[str, Generations]
-    """Flag key -> variant -> generation; deleted flags included."""
+    """Flag key -> variant -> generation; deleted flags included, those that never had one left out."""
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -235,6 +235,21 @@ class Store(ABC):
             NotInitializedError: no data, or not marked as ready.
             StoreFormatError: a newer schema, or fewer or more documents than the store says it holds.
         """
+
+    async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
+        """
+        Return one document, `None` if there is none, and all generations of that flag, read together.
+
+        Generations outlive their document; a segment has none. This is what an edit is planned from, so it should
+        cost no more than one look-up; the default takes them from `load`.
+
+        Raises:
+            StoreFormatError, NotInitializedError: as `position`.
+        """
+        state = await self.load()
+        if kind == "segment":
+            return state.segments.get(key), {}
+        return state.flags.get(key), state.generations.get(key, {})
 
     @abstractmethod
     async def changes(self, since: Position) -> Sequence[Change] | None:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from grayflow.errors import ReadOnlyError
-from grayflow.store.port import Change, DocumentKind, Edit, Event, Position, State, Store
+from grayflow.store.port import Change, Document, DocumentKind, Edit, Event, Generations, Position, State, Store
 
 __all__ = ["Call", "ReadOnly", "Recording", "Wrapper"]
 
@@ -76,6 +76,10 @@ class Wrapper(Store):
     async def load(self) -> State:
         """See `Store.load`."""
         return await self.around(Call("load"), self.inner.load)
+
+    async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
+        """See `Store.get`."""
+        return await self.around(Call("get", {"kind": kind, "key": key}), partial(self.inner.get, kind, key))
 
     async def changes(self, since: Position) -> Sequence[Change] | None:
         """See `Store.changes`."""
