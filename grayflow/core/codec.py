@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from grayflow.core.extensions import Extensions
-from grayflow.core.flag import Flag, Segment
+from grayflow.core.flag import KEY_PATTERN, TIME_PATTERN, Flag, Segment
 from grayflow.core.validate import Found, degradations, flag_problems, segment_problems
 from grayflow.errors import InvalidFlagError, Problem
 
@@ -42,6 +42,11 @@ _FLAG = msgspec.json.Decoder(Flag)
 _SEGMENT = msgspec.json.Decoder(Segment)
 # Strings are matched first, so brackets inside them do not count. What is not closed is refused by msgspec anyway.
 _STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+_STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
+_PATTERNS = {
+    KEY_PATTERN: "1 to 200 of the characters A-Z a-z 0-9 . _ : / -",
+    TIME_PATTERN: "a time of day such as 22:30",
+}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -78,7 +83,7 @@ def _decode(
             document = decoder.decode(data)
         # msgspec 0.22: bad UTF-8 raises UnicodeDecodeError, which is none of its own errors.
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            problem = _decode_problem(error)
+            problem = _decode_problem(error, data)
         else:
             found = problems(document)
             if key is not None and document.key != key:
@@ -112,15 +117,33 @@ def _depth(data: bytes) -> int:
     return deepest
 
 
-def _decode_problem(error: Exception) -> Found:
+def _decode_problem(error: Exception, data: bytes) -> Found:
     if isinstance(error, RecursionError):
         return "", f"nested deeper than {MAX_DEPTH} levels"
     if isinstance(error, UnicodeDecodeError):
         return "", "not UTF-8"
     matched = _PLACE.match(str(error))
-    if matched is None:
+    if matched is None or not isinstance(error, msgspec.ValidationError):
         return "", str(error)
-    return matched["path"] or "", matched["what"]
+    path, what = matched["path"] or "", matched["what"]
+    for pattern, meaning in _PATTERNS.items():
+        what = what.replace(f"`str` matching regex {pattern!r}", meaning)
+    found = _found(data, path)
+    return path, what if found is None else f"{what}, found {found}"
+
+
+def _found(data: bytes, path: str) -> str | None:
+    """Return what stands at a path, shortened; `None` where it cannot be told or would be no help."""
+    value = msgspec.json.decode(data)
+    for name, index in _STEP.findall(path):
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and index and int(index) < len(value):
+            value = value[int(index)]
+        else:
+            return None
+    text = repr(value)
+    return None if isinstance(value, dict | list) else text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _beside_ids(document: Flag | Segment) -> int:

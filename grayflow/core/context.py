@@ -66,14 +66,15 @@ def as_context(given: Any, context_type: type[C]) -> C:
         given = {name: getattr(given, name, None) for name in given.__struct_fields__}
     elif not isinstance(given, Mapping):
         raise TypeError(f"a context is a {context_type.__name__} or a mapping, not {type(given).__name__}")
+    named = dict(given)
+    inner = named.get("attributes")
+    if isinstance(inner, Mapping):
+        # What is said outright beats what is said among the attributes, unless it says nothing.
+        named = {**inner, **{name: value for name, value in named.items() if value is not None or name not in inner}}
+        named.pop("attributes", None)
     names = field_names(context_type)
-    fields: dict[str, Any] = {}
-    attributes: dict[str, Any] = {}
-    for name, value in given.items():
-        if name == "attributes" and isinstance(value, Mapping):
-            attributes = {**value, **attributes}
-        else:
-            (fields if name in names else attributes)[name] = value
+    fields = {name: value for name, value in named.items() if name in names}
+    attributes = {name: value for name, value in named.items() if name not in names}
     return _filled(context_type, fields, attributes)
 
 

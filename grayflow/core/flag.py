@@ -37,11 +37,14 @@ SLOTS = 100_000
 """Buckets are counted in thousandths of a per cent. Contract: never changed."""
 
 Kind = Literal["boolean", "string", "integer", "float", "json"]
-Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,200}\Z")]
+KEY_PATTERN = r"^[A-Za-z0-9._:/-]{1,200}\Z"
+TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z"
+
+Key = Annotated[str, Meta(pattern=KEY_PATTERN)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Id = str | int
 Instant = Annotated[datetime, Meta(tz=True)]
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z")]
+TimeOfDay = Annotated[str, Meta(pattern=TIME_PATTERN)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Slot = Annotated[int, Meta(ge=0)]
 

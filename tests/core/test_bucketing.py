@@ -30,6 +30,30 @@ def test_a_changed_vector_would_move_users_on_upgrade(vector: dict[str, str | in
     assert (seed, found, slot(found)) == (vector["seed"], vector["point"], vector["slot"])
 
 
+@pytest.mark.parametrize("vector", VECTORS["points"], ids=lambda vector: f"{vector['salt']}-{vector['id']}")
+def test_the_vectors_are_murmur3_as_published(vector: dict[str, str | int]) -> None:
+    seed = _murmur3(f"{vector['salt']}\0{vector['lane']}".encode(), 0)
+
+    assert (seed, _murmur3(str(vector["id"]).encode(), seed)) == (vector["seed"], vector["point"])
+
+
+def _murmur3(data: bytes, seed: int) -> int:
+    """MurmurHash3_x86_32 after its published description, one byte at a time."""
+    blocks = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
+    for index, block in enumerate(blocks):
+        seed ^= _rotated(block * 0xCC9E2D51 & 0xFFFFFFFF, 15) * 0x1B873593 & 0xFFFFFFFF
+        if 4 * index + 4 <= len(data):
+            seed = (_rotated(seed, 13) * 5 + 0xE6546B64) & 0xFFFFFFFF
+    seed ^= len(data)
+    seed = (seed ^ seed >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    seed = (seed ^ seed >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return seed ^ seed >> 16
+
+
+def _rotated(number: int, by: int) -> int:
+    return (number << by | number >> (32 - by)) & 0xFFFFFFFF
+
+
 @given(st.text(), st.text(), st.text().filter(lambda text: text.isascii()))
 def test_a_point_is_an_unsigned_32_bit_number(salt: str, lane: str, unit: str) -> None:
     salt, lane = (text.encode(errors="ignore").decode() for text in (salt, lane))

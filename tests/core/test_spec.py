@@ -50,7 +50,8 @@ def test_the_interpreter_answers_as_written(group: str, case: dict[str, Any]) ->
         assert found is None
         return
     held = snapshot.flag(case["ask"])
-    assert found is not None and held is not None
+    assert found is not None
+    assert held is not None
     answer = finish(found, held[0].kind, case.get("default"))
     expected = {name: case[name] for name in LOOKED_AT if name in case}
     assert {name: getattr(answer, name) for name in expected} == expected

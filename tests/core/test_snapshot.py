@@ -1,0 +1,246 @@
+"""Snapshots: built from anything, changed one document at a time, and never raising."""
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from grayflow.core.context import Context, as_context
+from grayflow.core.decision import ErrorCode, Reason
+from grayflow.core.extensions import Extensions, Hash
+from grayflow.core.flag import Flag
+from grayflow.core.position import Document
+from grayflow.core.snapshot import Snapshot
+from grayflow.errors import InvalidFlagError
+
+
+class ShopContext(Context, frozen=True, kw_only=True):
+    store_id: str
+    basket: int = 0
+
+
+def document(**fields: Any) -> Document:
+    return Document(7, json.dumps(fields).encode())
+
+
+ON = {"key": "f", "enabled": True}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [Flag(key="f", enabled=True)],
+        [ON],
+        {"f": {"enabled": True}},
+        {"f": Flag(key="f", enabled=True)},
+        [json.dumps(ON)],
+        [json.dumps(ON).encode()],
+        json.dumps([ON]),
+        json.dumps({"f": {"enabled": True}}).encode(),
+        json.dumps(ON),
+        (one for one in [ON]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_snapshot_is_built_from_any_form(flags: Any) -> None:
+    assert Snapshot.build(flags).evaluate("f", default=False).value is True
+
+
+def test_text_that_is_no_json_is_refused_at_once() -> None:
+    with pytest.raises(InvalidFlagError, match="not JSON"):
+        Snapshot.build("{")
+
+
+def test_a_bad_flag_is_isolated_and_named() -> None:
+    snapshot = Snapshot.build([ON, {"key": "bad", "rules": [{"percent": 200}]}])
+
+    found = snapshot.evaluate("bad", default="d")
+
+    assert (found.value, found.reason, found.error) == ("d", Reason.ERROR, ErrorCode.PARSE_ERROR)
+    assert "rules[0].percent" in found.detail
+    assert snapshot.evaluate("f", default=False).value is True
+    assert [problem.key for problem in snapshot.problems] == ["bad"]
+
+
+def test_a_flag_that_stops_decoding_keeps_its_last_good_form() -> None:
+    good = Snapshot.build([ON]).apply("flag", "f", document(**ON), None)
+
+    bad = good.apply("flag", "f", Document(8, b'{"key": "f", "enabled": "yes"}'), None)
+
+    assert bad.evaluate("f", default=False).value is True
+    assert bad.evaluate("f").revision == 7
+    assert [problem.path for problem in bad.problems] == ["enabled"]
+    assert bad.apply("flag", "f", document(key="f"), None).problems == ()
+
+
+def test_a_change_makes_a_new_snapshot_and_leaves_the_old_one_alone() -> None:
+    old = Snapshot.build([ON])
+
+    new = old.apply("flag", "f", document(key="f"), None)
+
+    assert old.evaluate("f", default=False).value is True
+    assert new.evaluate("f", default=True).value is False
+    assert new.apply("flag", "f", None, None).evaluate("f").error is ErrorCode.FLAG_NOT_FOUND
+
+
+def test_many_changes_keep_every_flag() -> None:
+    snapshot = Snapshot.build([{"key": f"f{number}"} for number in range(200)])
+
+    for number in range(0, 400, 2):
+        snapshot = snapshot.apply("flag", f"f{number}", document(key=f"f{number}", enabled=True), None)
+    for number in range(0, 100, 2):
+        snapshot = snapshot.apply("flag", f"f{number}", None, None)
+
+    assert len(snapshot.flags) == len(list(snapshot.flags)) == 250
+    assert all(snapshot.evaluate(f"f{n}", default=False).value is (n % 2 == 0) for n in range(100, 200))
+    assert "f0" not in snapshot.flags
+
+
+def test_a_circle_appears_and_goes_with_the_change_that_closes_and_opens_it() -> None:
+    needs_b = {"key": "a", "enabled": True, "requires": [{"type": "flag", "key": "b"}]}
+    needs_a = {"key": "b", "enabled": True, "requires": [{"type": "flag", "key": "a"}]}
+    snapshot = Snapshot.build([needs_b, {"key": "b", "enabled": True}])
+
+    closed = snapshot.apply("flag", "b", document(**needs_a), None)
+    opened = closed.apply("flag", "b", document(key="b", enabled=True), None)
+
+    assert snapshot.evaluate("a", default=False).value is True
+    assert closed.evaluate("a").error is ErrorCode.CYCLE
+    assert {problem.key for problem in closed.problems} == {"a", "b"}
+    assert opened.evaluate("a", default=False).value is True
+
+
+def test_a_lattice_of_requirements_costs_no_more_than_its_size() -> None:
+    """Forty layers of two flags that both need both of the layer below: 2**40 ways down."""
+    flags: list[dict[str, Any]] = [{"key": f"{side}0", "enabled": True} for side in "lr"]
+    for layer in range(1, 41):
+        below = [{"type": "flag", "key": f"{side}{layer - 1}"} for side in "lr"]
+        flags += [{"key": f"{side}{layer}", "enabled": True, "requires": below} for side in "lr"]
+
+    assert Snapshot.build(flags).evaluate("l40", default=False).value is True
+
+
+def test_a_typed_context_is_read_by_its_fields() -> None:
+    rule = {"when": [{"type": "attribute", "name": "store_id", "op": "in", "values": ["sz-7"]}], "serve": "on"}
+    flags = [{"key": "f", "enabled": True, "otherwise": "off", "rules": [rule]}]
+    snapshot = Snapshot.build(flags, context_type=ShopContext)
+
+    assert snapshot.evaluate("f", ShopContext(store_id="sz-7"), default=False).value is True
+    assert snapshot.evaluate("f", {"store_id": "sz-7"}, default=False).value is True
+    assert snapshot.evaluate("f", {}, default=True).value is False
+    assert snapshot.evaluate("f", Context(attributes={"store_id": "sz-7"}), default=False).value is True
+
+
+def test_a_mapping_becomes_fields_and_attributes_as_given() -> None:
+    found = as_context({"user_id": 42, "plan": "pro", "attributes": {"a": 1, "plan": "free"}}, ShopContext)
+
+    assert (found.user_id, found.store_id) == (42, None)
+    assert found.attributes == {"a": 1, "plan": "pro"}
+
+
+@pytest.mark.parametrize("context", [5, "u1", object(), [("user_id", "u1")], b"x"])
+def test_a_context_that_is_none_gives_the_default_with_the_reason(context: Any) -> None:
+    found = Snapshot.build([ON]).evaluate("f", context, default=False)
+
+    assert (found.value, found.error) == (False, ErrorCode.INVALID_CONTEXT)
+
+
+@pytest.mark.parametrize("key", [None, 5, [], {}, "", "\ud800"])
+def test_a_key_that_is_none_gives_the_default(key: Any) -> None:
+    assert Snapshot.build([ON]).evaluate(key, default="d").value == "d"
+
+
+def test_fresh_decisions_are_shared() -> None:
+    snapshot = Snapshot.build([ON])
+
+    assert snapshot.evaluate("f", default=False) is snapshot.evaluate("f", {"user_id": "u"}, default=True)
+
+
+def test_json_values_refuse_mutation_and_encode_everywhere() -> None:
+    value = {"a": [1, {"b": None}]}
+    flags = [{"key": "f", "kind": "json", "enabled": True, "variants": {"v": value}, "otherwise": "v"}]
+
+    found = Snapshot.build(flags).evaluate("f").value
+
+    for change in (
+        lambda: found.update(a=1),
+        lambda: found["a"].append(2),
+        lambda: found["a"][1].__setitem__("b", 1),
+        lambda: found.__delitem__("a"),
+    ):
+        with pytest.raises(TypeError, match=r"copy\.deepcopy"):
+            change()
+    assert json.loads(json.dumps(found)) == orjson.loads(orjson.dumps(found)) == value
+    assert msgspec.json.decode(msgspec.json.encode(found)) == value
+    for plain in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert plain == value
+        assert type(plain) is dict
+        assert type(plain["a"]) is list
+
+
+def test_a_foreign_hash_decides_and_its_failures_are_absent_ids() -> None:
+    def by_length(salt: str, unit: str) -> int:
+        if unit == "raises":
+            raise RuntimeError
+        return 10 if unit == "leaves" else len(unit)
+
+    flags = [
+        {"key": "bucket", "enabled": True, "otherwise": "off",
+         "rules": [{"when": [{"type": "bucket", "ranges": [[2, 4]], "hash": "len"}], "serve": "on"}]},
+        {"key": "split", "kind": "string", "enabled": True, "variants": {"short": "s", "long": "l"}, "off": "long",
+         "otherwise": {"weights": [["short", 3], ["long", 7]], "hash": "len"}},
+    ]  # fmt: skip
+    snapshot = Snapshot.build(flags, extensions=Extensions(hashes={"len": Hash(10, by_length)}))
+
+    answers = {u: snapshot.evaluate("bucket", {"user_id": u}, default=False).value for u in ("a", "ab", "abcd")}
+    assert answers == {"a": False, "ab": True, "abcd": False}
+    assert [snapshot.evaluate("split", {"user_id": u}).value for u in ("ab", "abc")] == ["s", "l"]
+    for unit in ("raises", "leaves"):
+        assert snapshot.evaluate("bucket", {"user_id": unit}, default=True).value is False
+        assert snapshot.evaluate("split", {"user_id": unit}).error is ErrorCode.TARGETING_KEY_MISSING
+
+
+def test_a_foreign_hash_gets_the_salt_of_a_native_bucket_without_a_lane() -> None:
+    salts: list[str] = []
+
+    def spy(salt: str, unit: str) -> int:
+        salts.append(salt)
+        return 0
+
+    bucket = {"type": "bucket", "ranges": [[0, 1]], "hash": "spy"}
+    flags = [
+        {"key": "own", "enabled": True, "rules": [{"when": [bucket], "serve": "on"}]},
+        {"key": "flag", "enabled": True, "salt": "", "rules": [{"when": [bucket], "serve": "on"}]},
+        {"key": "given", "enabled": True, "rules": [{"when": [{**bucket, "salt": "s"}], "serve": "on"}]},
+        {"key": "seg", "enabled": True, "salt": "x", "rules": [{"when": [{"type": "segment", "key": "g"}]}]},
+    ]
+    snapshot = Snapshot.build(
+        flags, [{"key": "g", "when": [bucket]}], extensions=Extensions(hashes={"spy": Hash(1, spy)})
+    )
+
+    for key in ("own", "flag", "given", "seg"):
+        snapshot.evaluate(key, {"user_id": "u"})
+
+    assert salts == ["own", "", "s", "g"]
+
+
+def test_a_naive_now_is_an_error_in_the_decision() -> None:
+    flags = [{**ON, "expires_at": "2027-01-01T00:00:00Z"}]
+    snapshot = Snapshot.build(flags)
+
+    assert snapshot.evaluate("f", default=False, now=datetime(2026, 1, 1)).error is ErrorCode.NOW_MISSING  # noqa: DTZ001
+    assert snapshot.evaluate("f", default=False, now=datetime(2026, 1, 1, tzinfo=UTC)).value is True
+
+
+def test_flags_of_one_shape_share_their_code() -> None:
+    snapshot = Snapshot.build([{"key": "a", "enabled": True}, {"key": "b", "enabled": True, "off": None}])
+    one, other = snapshot.compiled("a"), snapshot.compiled("b")
+
+    assert one is not None
+    assert other is not None
+    assert one.evaluate.__code__ is other.evaluate.__code__
