@@ -18,7 +18,16 @@ from grayflow.core.calendar import from_datetime
 from grayflow.core.flag import AnyOf, Bucket, Condition, Flag, Rule, Split
 from grayflow.core.generations import Generation, Generations, Marks
 
-__all__ = ["Generation", "Generations", "Marks", "Window", "boundary", "generation_now", "live", "marks", "shape"]
+__all__ = [
+    "Window",
+    "boundary",
+    "ends_search",
+    "generation_now",
+    "live",
+    "marks",
+    "matches_nobody",
+    "shape",
+]
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
@@ -147,16 +156,15 @@ def _served(flag: Flag) -> Iterator[str]:
     """Yield what a flag serves while it is on, with repetitions."""
     yield from (variant for variant, ids in flag.targets.items() if ids)
     for rule in flag.rules:
-        if _never(rule):
+        if matches_nobody(rule):
             continue
-        serve = flag.rule_serves(rule)
-        yield from _variants(serve)
-        if not rule.when and rule.percent is None and _always_answers(serve):
+        yield from _variants(flag.rule_serves(rule))
+        if ends_search(flag, rule):
             return
     yield from _variants(flag.otherwise_serves)
 
 
-def _never(rule: Rule) -> bool:
+def matches_nobody(rule: Rule) -> bool:
     """Return whether nobody can match a rule; only what stands at its top is looked at."""
     return (rule.percent is not None and round(rule.percent * 1000) == 0) or any(map(_impossible, rule.when))
 
@@ -170,6 +178,16 @@ def _impossible(condition: Condition) -> bool:
     return False
 
 
+def ends_search(flag: Flag, rule: Rule) -> bool:
+    """Return whether nothing after a rule is reached; a split without `absent`, or with gaps, lets some ids go on."""
+    if rule.when or rule.percent is not None:
+        return False
+    serve = flag.rule_serves(rule)
+    if not isinstance(serve, Split):
+        return True
+    return serve.weights is not None and serve.absent is not None and serve.hash is None
+
+
 def _variants(serve: str | Split | None) -> Iterator[str]:
     if isinstance(serve, str):
         yield serve
@@ -178,10 +196,3 @@ def _variants(serve: str | Split | None) -> Iterator[str]:
         yield from (variant for variant, low, high in serve.ranges or () if low < high)
         if serve.absent is not None:
             yield serve.absent
-
-
-def _always_answers(serve: str | Split | None) -> bool:
-    """Return whether an unconditional rule ends the search: a split may let absent ids and gaps go on."""
-    if not isinstance(serve, Split):
-        return True
-    return serve.weights is not None and serve.absent is not None and serve.hash is None

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from grayflow.core.calendar import from_datetime
 from grayflow.core.flag import All, AnyOf, Bucket, Flag, FlagIs, Rule, SegmentIs, Split
-from grayflow.core.liveness import Generation, Marks, Window, boundary, generation_now, live, marks, shape
+from grayflow.core.generations import Generation, Marks
+from grayflow.core.liveness import Window, boundary, generation_now, live, marks, shape
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
 
