@@ -2,7 +2,8 @@
 The reference adapter: everything the port promises, on plain dictionaries.
 
 Read it to learn what a store does, and use it as the test double of one: clients and admins of one process see each
-other's changes through one instance. Nothing in a verb awaits before it is done, so each is atomic by itself.
+other's changes through one instance. A verb lets other tasks run first and then awaits nothing more, so each is
+atomic by itself.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from typing import Self
 from uuid import uuid4
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from grayflow.errors import ConfigurationError, ConflictError, LifetimeError, NotInitializedError
 from grayflow.store.lifetime import Lifetime
@@ -82,7 +84,7 @@ class MemoryStore(Store):
 
     async def init(self, *, replaces: Sequence[str] | None = None) -> Position:
         """See `Store.init`."""
-        self._lifetime.check()
+        await self._turn()
         held = self._position
         if held is not None and replaces is None:
             return held
@@ -97,17 +99,18 @@ class MemoryStore(Store):
 
     async def position(self) -> Position:
         """See `Store.position`."""
-        return self._current()
+        return await self._current()
 
     async def replaced(self) -> Sequence[str]:
         """See `Store.replaced`."""
-        self._current()
+        await self._current()
         return self._replaced
 
     async def load(self) -> State:
         """See `Store.load`."""
+        position = await self._current()
         return State(
-            position=self._current(),
+            position=position,
             flags=dict(self._documents["flag"]),
             segments=dict(self._documents["segment"]),
             generations=dict(self._generations),
@@ -115,12 +118,12 @@ class MemoryStore(Store):
 
     async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
         """See `Store.get`."""
-        self._current()
+        await self._current()
         return self._documents[kind].get(key), self._generations.get(key, {}) if kind == "flag" else {}
 
     async def changes(self, since: Position) -> Sequence[Change] | None:
         """See `Store.changes`."""
-        position = self._current()
+        position = await self._current()
         if since == position:
             return ()
         missed = [change for change in self._log if change.revision > since.revision]
@@ -132,7 +135,7 @@ class MemoryStore(Store):
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[AsyncIterator[Event]]:
         """See `Store.follow`."""
-        self._lifetime.check()
+        await self._turn()
         follower = _Follower()
         self._followers.add(follower)
         try:
@@ -142,7 +145,7 @@ class MemoryStore(Store):
 
     async def commit(self, edit: Edit, *, expected: int) -> Change:
         """See `Store.commit`."""
-        position = self._current()
+        position = await self._current()
         if edit.request_id in self._results:
             return self._results[edit.request_id]
         before = self._documents[edit.kind].get(edit.key)
@@ -158,7 +161,7 @@ class MemoryStore(Store):
         self, key: str | None = None, *, kind: DocumentKind = "flag", before: int | None = None, limit: int = 50
     ) -> Sequence[Change]:
         """See `Store.history`."""
-        self._current()
+        await self._current()
         found = [
             change
             for change in reversed(self._log)
@@ -169,11 +172,15 @@ class MemoryStore(Store):
 
     async def oldest(self) -> int:
         """See `Store.oldest`."""
-        position = self._current()
+        position = await self._current()
         return self._log[0].revision if self._log else position.revision + 1
 
-    def _current(self) -> Position:
+    async def _turn(self) -> None:
         self._lifetime.check()
+        await checkpoint()  # without it a loop over a verb would stop every other task and all timers
+
+    async def _current(self) -> Position:
+        await self._turn()
         if self._position is None:
             raise NotInitializedError(self.place, namespace=self.namespace)
         return self._position
