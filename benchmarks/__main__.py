@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: run all, or those named, and print their tables; `--json FILE` keeps the figures."""
+"""Run all benchmarks, or those named, and print their tables as ratios within this run."""
 
 import argparse
 import importlib

@@ -41,8 +41,8 @@ FLAGS: tuple[dict[str, Any], ...] = (
         {"type": "attribute", "name": "age", "op": "ge", "values": [18]}]}]},
     {"key": "list", "enabled": True, "otherwise": "off", "targets": {"on": [f"user-{n}" for n in range(0, 20_000, 2)]}},
     {"key": "twenty", "enabled": True, "otherwise": "off", "rules": [
-        {"when": [_in_list("country", f"X{number}")], "serve": "off"} for number in range(19)
-    ] + [{"when": [_in_list("country", "DE")], "serve": "on"}]},
+        *({"when": [_in_list("country", f"X{number}")], "serve": "off"} for number in range(19)),
+        {"when": [_in_list("country", "DE")], "serve": "on"}]},
     {"key": "json", "kind": "json", "enabled": True, "variants": _JSON, "otherwise": {
         "weights": [[name, 25_000] for name in _JSON]}},
 )  # fmt: skip
@@ -86,8 +86,8 @@ def _json() -> Callable[[Context], Any]:
 
 
 WORKLOADS = (
-    Workload("plain on", "plain", False, lambda context: True),
-    Workload("unknown flag", "nope", False, lambda context: False),
+    Workload("plain on", "plain", False, lambda _: True),
+    Workload("unknown flag", "nope", False, lambda _: False),
     Workload("50 % rollout", "half", False, _half()),
     Workload("3 conditions + rollout", "three", False, _three()),
     Workload("10,000-id list", "list", False, _list()),

@@ -93,7 +93,7 @@ async def proxied(url: str) -> AsyncIterator[tuple[str, ProxyOutage | None]]:
         return
     proxy = ProxyOutage(parts.hostname, parts.port or 6379)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
     credentials, at, _ = parts.netloc.rpartition("@")
     through = urlunsplit(parts._replace(netloc=f"{credentials}{at}127.0.0.1:{port}"))
     async with listener, anyio.create_task_group() as tasks:

@@ -4,13 +4,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import anyio
-
 from grayflow.admin import Admin
 from grayflow.cli.demo.figures import Act, Figures
 from grayflow.cli.demo.fleet import Fleet
 from grayflow.cli.demo.outage import Outage
 from grayflow.cli.demo.worker import FLAG
+from grayflow.clock import SystemClock
 
 __all__ = ["PERCENTS", "Play", "Show"]
 
@@ -33,6 +32,7 @@ class Play:
 
     def __init__(self, admin: Admin, fleet: Fleet, outage: Outage | None, show: Show) -> None:
         self._admin, self._fleet, self._outage, self._show = admin, fleet, outage, show
+        self._clock = SystemClock()
         self._acts: list[Act] = []
         self._noticed_s: float | None = None
         self._recovered_s: float | None = None
@@ -41,7 +41,7 @@ class Play:
         """Play all acts, about twenty seconds."""
         await self._fleet.until(lambda: self._fleet.all_are("fresh"), 20.0)
         self._show.say(f"{self._fleet.size} workers are up", f"{FLAG} is off: every request takes the old code")
-        await anyio.sleep(WATCH_S / 2)
+        await self._clock.sleep(WATCH_S / 2)
         for percent in PERCENTS:
             await self._act(f"promoted to {percent} %", self._promotion(percent))
         if self._outage is None:
@@ -68,7 +68,7 @@ class Play:
         delays = self._fleet.delays_ms(revision, start_ns)
         self._acts.append(Act(name, delays))
         self._show.say(f"{FLAG} {name}", f"in all {self._fleet.size} workers after {max(delays):.1f} ms")
-        await anyio.sleep(WATCH_S)
+        await self._clock.sleep(WATCH_S)
 
     async def _take_the_store_away(self, outage: Outage) -> None:
         outage.begin()
@@ -76,9 +76,9 @@ class Play:
             self._show.say("the store is gone", "requests go on from memory")
             self._noticed_s = await self._fleet.until(lambda: self._fleet.all_are("stale"), PATIENCE_S)
             self._show.say("every worker knows", f"after {self._noticed_s:.1f} s; nobody got another answer")
-            await anyio.sleep(WATCH_S)
+            await self._clock.sleep(WATCH_S)
         finally:
             outage.end()
         self._recovered_s = await self._fleet.until(lambda: self._fleet.all_are("fresh"), PATIENCE_S)
         self._show.say("the store is back", f"all fresh again after {self._recovered_s * 1000:,.0f} ms")
-        await anyio.sleep(WATCH_S / 2)
+        await self._clock.sleep(WATCH_S / 2)

@@ -16,6 +16,7 @@ import msgspec
 
 from grayflow.cli.demo.figures import Seen, Tick
 from grayflow.client.client import Client
+from grayflow.clock import SystemClock
 from grayflow.core.context import Context
 
 __all__ = ["FLAG", "main"]
@@ -54,6 +55,7 @@ async def _serve(url: str, namespace: str, worker: int) -> None:
 
 
 async def _traffic(flags: Client, worker: int, counts: _Counts) -> None:
+    clock = SystemClock()
     source = random.Random(worker)  # noqa: S311 - users of a demo
     while True:
         contexts = [Context(user_id=f"user-{source.randrange(1_000_000)}") for _ in range(BATCH)]
@@ -65,12 +67,13 @@ async def _traffic(flags: Client, worker: int, counts: _Counts) -> None:
         counts.requests += BATCH
         counts.stale += BATCH * sample.stale
         counts.failed += BATCH * (sample.error is not None)
-        await anyio.sleep(PAUSE_S)
+        await clock.sleep(PAUSE_S)
 
 
 async def _reports(flags: Client, worker: int, counts: _Counts) -> None:
+    clock = SystemClock()
     while True:
-        await anyio.sleep(REPORT_S)
+        await clock.sleep(REPORT_S)
         health = flags.health
         _say(
             Tick(
