@@ -1,0 +1,313 @@
+"""
+What a pattern may cost a backtracking engine, and the patterns that are refused for it.
+
+Two shapes are refused whatever they cost, because they are what stops programs and are easy to write otherwise: an
+unbounded repeat inside another, and two unbounded ones in a row that can take the same characters. For all others the
+steps of the worst search through the longest text are counted, from above: every way to match every part is assumed
+to be tried, except where the next character decides.
+"""
+
+import msgspec
+
+from grayflow.core.pattern.charset import ALL, NONE, Ranges, merged, overlap
+from grayflow.core.pattern.tree import Chars, Choice, Commit, Edge, Node, Repeat, Sequence, alphabet, skippable, width
+
+__all__ = ["LONGEST_SUBJECT", "MOST_STEPS", "check_shape", "check_size", "steps"]
+
+LONGEST_SUBJECT = 512
+"""How many characters of text `re` may be given."""
+
+MOST_STEPS = 5_000_000
+"""What a search may cost at worst; a step is a few nanoseconds."""
+
+_LARGEST = 10_000
+_MOST_REPEATS = 1_000
+_ENOUGH = 10**15
+_CHAIN = 32
+_FEW = 8
+_RIVALS = 32
+
+
+def check_size(node: Node) -> None:
+    """
+    Refuse what is small on paper only.
+
+    Raises:
+        ValueError: with its repeats written out the pattern is too long, or repeats multiply to more than 1,000.
+    """
+    size, repeats = _size(node)
+    if size > _LARGEST or repeats > _MOST_REPEATS:
+        raise ValueError(
+            f"with its counted repeats written out the pattern is too long: repeats inside repeats may come to "
+            f"{_MOST_REPEATS}, all of it to {_LARGEST} characters, of which a class counts as 5. Use smaller counts"
+        )
+
+
+def _size(node: Node) -> tuple[int, int]:
+    match node:
+        case Chars(ranges=ranges):
+            return (1 if len(ranges) == 1 and ranges[0][1] - ranges[0][0] < 2 else 5), 1
+        case Sequence(items=parts) | Choice(options=parts):
+            sizes = [_size(part) for part in parts]
+            return sum(size for size, _ in sizes), max((repeats for _, repeats in sizes), default=1)
+        case Repeat(body=body, least=least, most=most):
+            size, repeats = _size(body)
+            times = max(1, least if most is None else most)
+            return size * times, repeats * times
+        case _:
+            return 1, 1
+
+
+# Shape
+
+
+class _Ends(msgspec.Struct, frozen=True):
+    """Of a node: what unbounded repeats at its beginning and at its end take, and whether it may be passed over."""
+
+    head: Ranges = NONE
+    tail: Ranges = NONE
+    empty: bool = False
+
+
+def check_shape(node: Node) -> None:
+    """
+    Refuse unbounded repeats that are nested, or that follow each other and overlap.
+
+    Raises:
+        ValueError: there is one; the message says what to write instead.
+    """
+    _ends(node, inside=False)
+
+
+def _ends(node: Node, *, inside: bool) -> _Ends:
+    match node:
+        case Sequence(items=items):
+            found = _Ends(empty=True)
+            for item in items:
+                found = _joined(found, _ends(item, inside=inside))
+            return found
+        case Choice(options=options):
+            ends = [_ends(option, inside=inside) for option in options]
+            heads, tails = merged(*(end.head for end in ends)), merged(*(end.tail for end in ends))
+            return _Ends(heads, tails, any(end.empty for end in ends))
+        case Repeat(body=body, least=least, most=None):
+            if inside:
+                raise ValueError(
+                    "an unbounded repeat inside an unbounded repeat is not allowed: it can take time without end. "
+                    "Give the inner one a bound, as in ([a-z]{1,63}[.])+"
+                )
+            _ends(body, inside=True)
+            chars = alphabet(body)
+            return _Ends(chars, chars, least == 0)
+        case Repeat(body=body, least=least, most=most):
+            once = _ends(body, inside=inside)
+            twice = _joined(once, once) if most != 1 else once
+            return _Ends(twice.head, twice.tail, least == 0 or once.empty)
+        case _:
+            return _Ends(empty=width(node)[1] == 0)
+
+
+def _joined(one: _Ends, other: _Ends) -> _Ends:
+    if overlap(one.tail, other.head):
+        raise ValueError(
+            "two unbounded repeats in a row that can take the same characters are not allowed: they share them out in "
+            "every way. Make one of the two, or put something between them that neither takes. At the beginning and "
+            "the end of a pattern .* is never needed, because a pattern is found anywhere in the text"
+        )
+    return _Ends(
+        merged(one.head, other.head) if one.empty else one.head,
+        merged(one.tail, other.tail) if other.empty else other.tail,
+        one.empty and other.empty,
+    )
+
+
+# Steps
+
+
+class _Next(msgspec.Struct, frozen=True):
+    """What follows a node."""
+
+    first: Ranges = ALL
+    """Where the next character is none of these, it fails."""
+    failing: int = 0
+    """Steps until it fails there."""
+    chain: tuple[Ranges, ...] = ()
+    """The sets of single characters that it begins with, as far as they are certain."""
+
+    @property
+    def spacing(self) -> int:
+        """
+        How far apart two places are, at least, where it gets as far as the end of this many characters.
+
+        In `foo` an f must not be o, so `fo` cannot begin at two places in a row.
+        """
+        if not self.chain:
+            return 1
+        clear = (bool(overlap(self.chain[0], later)) for later in self.chain[1:])
+        return 1 + next((at for at, shared in enumerate(clear) if shared), len(self.chain) - 1)
+
+
+class _Effort(msgspec.Struct, frozen=True):
+    """Steps from one place on, all ways tried: so many for every character read, so many besides."""
+
+    rate: int
+    fixed: int
+    ways: int
+    """How often at most the matcher gets behind the node."""
+
+
+def steps(node: Node) -> int:
+    """Count the steps of the worst search of a pattern through a text of 512 characters, from above."""
+    beginning = _before(node, _Next())
+    looking = LONGEST_SUBJECT * (2 + beginning.failing)
+    if _at_text_start(node):
+        return looking + _Count(LONGEST_SUBJECT).all(node)
+    starts = LONGEST_SUBJECT // beginning.spacing + 1
+    rough = looking + starts * _Count(LONGEST_SUBJECT).all(node)
+    if rough <= MOST_STEPS:
+        return rough
+    # A search that begins in the last quarter has a quarter of the text before it.
+    quarters = [LONGEST_SUBJECT * part // 4 for part in (1, 2, 3, 4)]
+    return looking + (starts // 4 + 1) * sum(_Count(room).all(node) for room in quarters)
+
+
+def _at_text_start(node: Node) -> bool:
+    match node:
+        case Edge(where="text_start"):
+            return True
+        case Sequence(items=items):
+            return bool(items) and _at_text_start(items[0])
+        case Choice(options=options):
+            return all(map(_at_text_start, options))
+        case _:
+            return False
+
+
+def _before(node: Node, after: _Next) -> _Next:
+    """Say how a node and what follows it look from before."""
+    match node:
+        case Chars(ranges=ranges):
+            return _Next(ranges, 1, (ranges, *after.chain[: _CHAIN - 1]))
+        case Edge(where="text_end"):
+            return _Next(NONE, 1 + after.failing)
+        case Edge():
+            return _Next(after.first, 1 + after.failing, after.chain)
+        case Sequence(items=items):
+            for item in reversed(items):
+                after = _before(item, after)
+            return after
+        case Choice(options=options):
+            ends = [_before(option, after) for option in options]
+            chain = tuple(merged(*sets) for sets in zip(*(end.chain for end in ends), strict=False))
+            return _Next(merged(*(end.first for end in ends)), 1 + sum(end.failing for end in ends), chain)
+        case Repeat(body=body, least=least, most=most):
+            once = _before(body, after)
+            first = merged(once.first, after.first) if least == 0 or skippable(body) else once.first
+            chain = (body.ranges,) * min(least, _CHAIN) if isinstance(body, Chars) else ()
+            if chain and least == most:
+                chain = (*chain, *after.chain)[:_CHAIN]
+            return _Next(first, 2 + once.failing + after.failing, chain)
+        case Commit(gap=gap, tail=tail):
+            once = _before(tail, after)
+            return _Next(merged(gap, once.first), 2 + once.failing)
+
+
+class _Count:
+    """Counts steps with so many characters of text ahead."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def all(self, node: Node, after: _Next | None = None) -> int:
+        """All steps from one place on."""
+        return self.total(self.effort(node, after or _Next()))
+
+    def total(self, effort: _Effort) -> int:
+        return min(_ENOUGH, effort.rate * self.room + effort.fixed)
+
+    def effort(self, node: Node, after: _Next) -> _Effort:
+        match node:
+            case Chars() | Edge():
+                return _Effort(0, 1, 1)
+            case Sequence(items=items):
+                return self.of_sequence(items, after)
+            case Choice(options=options):
+                return self.of_choice(options, after)
+            case Repeat(body=Chars(ranges=ranges), least=least, most=most):
+                times = self.room if most is None else min(most, self.room)
+                if not overlap(ranges, after.first):
+                    each = 1 + after.failing
+                    return _Effort(each, each, 1) if times > _FEW else _Effort(0, (times + 1) * each, 1)
+                return _Effort(0, (times + 1) * (2 + after.failing), max(0, times - least) // after.spacing + 1)
+            case Repeat():
+                return self.of_repeat(node, after)
+            case Commit(tail=tail):
+                begins = _before(tail, _Next())
+                tries = self.room // begins.spacing + 1
+                return _Effort(0, (self.room + 1) * (2 + begins.failing) + tries * self.all(tail), 1)
+
+    def of_sequence(self, items: tuple[Node, ...], after: _Next) -> _Effort:
+        rate, fixed, ways = 0, 0, 1
+        read: list[Ranges] = []
+        following: Node | None = None
+        for item in reversed(items):
+            one = self.effort(item, after)
+            if one.ways == 1:
+                rate, fixed = max(rate, one.rate), one.fixed + fixed
+                read.append(alphabet(item))
+            else:
+                # Where the rest begins with a character that it does not go on with, no two tries read the same text.
+                apart = isinstance(following, Chars) and not overlap(following.ranges, merged(*read[:-1]))
+                shared, each = (rate * self.room, fixed) if apart else (0, rate * self.room + fixed)
+                rate, fixed, read = 0, self.total(one) + shared + one.ways * each, []
+            fixed, ways = min(fixed, _ENOUGH), min(ways * one.ways, _ENOUGH)
+            after, following = _before(item, after), item
+        return _Effort(rate, fixed, ways)
+
+    def of_choice(self, options: tuple[Node, ...], after: _Next) -> _Effort:
+        efforts = [self.effort(option, after) for option in options]
+        ways, costs = [effort.ways for effort in efforts], [self.total(effort) for effort in efforts]
+        begins = [_before(option, after) for option in options]
+        if _size_of(merged(*(one.first for one in begins))) == sum(_size_of(one.first) for one in begins):
+            # The next character leaves one option; the others fail on it.
+            return _Effort(0, 1 + sum(one.failing for one in begins) + max(costs), max(ways))
+        return _Effort(0, sum(costs) + len(costs), max(ways) if _rivals(options) else sum(ways))
+
+    def of_repeat(self, node: Repeat, after: _Next) -> _Effort:
+        times = self.room // max(1, width(node.body)[0])
+        times = times if node.most is None else min(node.most, times)
+        begins = _before(node.body, after)
+        again = _Next(merged(begins.first, after.first), begins.failing + after.failing)
+        once = self.effort(node.body, again)
+        if once.ways > 1 or skippable(node.body):
+            return self.of_branching(once, node.least, times)
+        # One way through each round: the rounds share the text among them, and only the last one reads it in vain.
+        fixed = (times + 1) * (once.fixed + 1 + after.failing) + once.rate * self.room
+        decided = not overlap(begins.first, after.first)
+        return _Effort(once.rate, fixed, 1 if decided else max(0, times - node.least) + 1)
+
+    def of_branching(self, once: _Effort, least: int, times: int) -> _Effort:
+        paths, fixed, ways = 1, 0, 0
+        for done in range(times + 1):
+            ways += paths if done >= least else 0
+            fixed += paths * (self.total(once) + 1)
+            paths *= max(2, once.ways)
+            if fixed > _ENOUGH:
+                break
+        return _Effort(0, min(fixed, _ENOUGH), min(ways, _ENOUGH))
+
+
+def _size_of(ranges: Ranges) -> int:
+    return sum(high - low + 1 for low, high in ranges)
+
+
+def _rivals(options: tuple[Node, ...]) -> bool:
+    """Whether no two options can match at the same place: at some distance they want different characters."""
+    if len(options) > _RIVALS:
+        return False
+    chains = [_before(option, _Next()).chain for option in options]
+    return all(
+        any(not overlap(mine, other) for mine, other in zip(one, two, strict=False))
+        for at, one in enumerate(chains)
+        for two in chains[at + 1 :]
+    )
