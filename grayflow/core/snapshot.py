@@ -183,9 +183,20 @@ class Snapshot:
         return ("flag", key) in self._undecided
 
     @property
+    def undecided(self) -> frozenset[Node]:
+        """The flags and segments that are part of a circle, or reach one."""
+        return self._undecided
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that keeps a document from meaning what it says: looked up anew at each call."""
         return tuple(self._problems())
+
+    def problems_of(self, kind: str, key: str) -> tuple[Problem, ...]:
+        """Return what keeps one flag or segment from meaning what it says; for a reader who looks at a few at a time."""
+        entry = self._flags.get(key) if kind == "flag" else self._segments.get(key)
+        found = () if entry is None else entry.degraded(self._settings)
+        return (*found, _circle(kind, key)) if (kind, key) in self._undecided else found
 
     def _problems(self) -> Iterator[Problem]:
         for flag in self._flags.values():
@@ -193,8 +204,7 @@ class Snapshot:
         for segment in self._segments.values():
             yield from segment.degraded(self._settings)
         for kind, key in sorted(self._undecided):
-            message = "part of a circle of flags and segments, or reaches one"
-            yield Problem(key=key, kind=kind, path="", message=message)
+            yield _circle(kind, key)
 
     # Change
 
@@ -226,6 +236,10 @@ class Snapshot:
             edges = {**others, node: found} if found else others
             undecided = undecidable(edges)
         return Snapshot(self._settings, self.context_type, flags, segments, edges, undecided, position)
+
+
+def _circle(kind: str, key: str) -> Problem:
+    return Problem(key=key, kind=kind, path="", message="part of a circle of flags and segments, or reaches one")
 
 
 class Links:
