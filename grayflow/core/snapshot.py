@@ -193,7 +193,7 @@ class Snapshot:
         return tuple(self._problems())
 
     def problems_of(self, kind: str, key: str) -> tuple[Problem, ...]:
-        """Return what keeps one flag or segment from meaning what it says; for a reader who looks at a few at a time."""
+        """Return what keeps one flag or segment from meaning what it says; see `problems`."""
         entry = self._flags.get(key) if kind == "flag" else self._segments.get(key)
         found = () if entry is None else entry.degraded(self._settings)
         return (*found, _circle(kind, key)) if (kind, key) in self._undecided else found
