@@ -1,0 +1,202 @@
+"""
+The file of a SQLite store: opening it, knowing it again, and saying what is wrong with it.
+
+A path is not a file. Somebody may delete, move or overwrite the file under a live process, and SQLite would go on
+reading what no longer has a name. So before each use the path is looked at, and where it is not the file that was
+opened the connection is thrown away. Only `os.stat` may look: closing any other descriptor of the file would drop
+SQLite's locks (POSIX, "How to corrupt an SQLite database file", 2.2).
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from grayflow.errors import (
+    NotInitializedError,
+    StoreAccessError,
+    StoreError,
+    StoreFormatError,
+    StoreUnavailableError,
+)
+from grayflow.store.port import SCHEMA
+from grayflow.store.sqlite.tables import APPLICATION_ID, TABLES
+
+__all__ = ["File", "transaction", "translate"]
+
+Signature = tuple[int, int, int, int]
+"""Device, inode, size and time of the last modification."""
+
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "another process was writing for too long; try again, or look for one that hangs",
+    sqlite3.SQLITE_LOCKED: "another process was writing for too long; try again, or look for one that hangs",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and try again",
+    sqlite3.SQLITE_IOERR: "the file system failed; look at the disk and the system's log",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+}
+_ACCESS = {
+    sqlite3.SQLITE_READONLY: "the file is read-only; give this user the right to write it and its directory",
+    sqlite3.SQLITE_PERM: "the right to it is missing; give this user the right to read and write it",
+    sqlite3.SQLITE_AUTH: "the right to it is missing; give this user the right to read and write it",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; give this user the right to read and write the file and its "
+    "directory, where SQLite keeps two more files beside it",
+}
+_DAMAGED = {
+    sqlite3.SQLITE_NOTADB: "it is no SQLite file, or an encrypted one; give another path",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; put a copy in its place",
+}
+
+
+def translate(error: sqlite3.Error, path: Path) -> StoreError:
+    """Return the error to raise instead: what SQLite says, what is true now and what to do."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _UNAVAILABLE:
+        return StoreUnavailableError(f"{path} was not read or written: {_UNAVAILABLE[code]} ({error})")
+    if code in _ACCESS:
+        return StoreAccessError(f"{path} was not read or written: {_ACCESS[code]} ({error})")
+    remedy = _DAMAGED.get(code, "its tables are not as grayflow left them; put a copy in its place")
+    return StoreFormatError(f"{path} was not read or written: {remedy} ({error})")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """Commit the body, or nothing of it. `kind` is `DEFERRED` to read and `IMMEDIATE` to write."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+class File:
+    """
+    The connection to what is at a path now. One thread uses it, for its whole life.
+
+    Args:
+        path: Absolute.
+        busy_timeout: Seconds to wait for another writer.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float) -> None:
+        self.path = path
+        self.opened = 0
+        """How many connections there have been: `PRAGMA data_version` compares within one only."""
+        self._busy_timeout = busy_timeout
+        self._connection: sqlite3.Connection | None = None
+        self._signature: Signature | None = None
+
+    def connection(self, namespace: str) -> sqlite3.Connection:
+        """
+        Return a connection to the file at the path, which was checked to be ours.
+
+        Raises:
+            NotInitializedError: there is no file, or an empty one. None is made.
+            StoreFormatError, StoreAccessError, StoreUnavailableError: it cannot be used.
+        """
+        found = self._look()
+        if found is None:
+            self.close()
+            raise NotInitializedError(str(self.path), namespace=namespace)
+        if found != self._signature:
+            self.close()
+        if self._connection is None:
+            connection = self._connect("rw")
+            try:
+                fresh = self._is_empty(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if fresh:
+                connection.close()
+                raise NotInitializedError(str(self.path), namespace=namespace)
+            # The signature of before opening: if the file was exchanged meanwhile, the next use opens again.
+            self._connection, self._signature, self.opened = connection, found, self.opened + 1
+        return self._connection
+
+    def create(self) -> None:
+        """Make the file and its tables where there are none; leave those of others alone."""
+        connection = self._connect("rwc")
+        try:
+            if self._is_empty(connection):
+                connection.execute("PRAGMA journal_mode = WAL")
+                with transaction(connection, "IMMEDIATE"):
+                    if self._is_empty(connection):  # nobody was faster
+                        for statement in TABLES.split(";"):
+                            connection.execute(statement)
+                        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        finally:
+            connection.close()
+
+    def same_file(self) -> bool:
+        """Whether the path still names the file that is open."""
+        found = self._look()
+        return found is not None and self._signature is not None and found[:2] == self._signature[:2]
+
+    def settle(self) -> None:
+        """
+        Move what was committed from the log beside the file into the file, if nobody is in the way.
+
+        The change is safe already. With this the file is whole by itself nearly always, so that whoever copies or
+        moves it copies or moves everything.
+        """
+        if self._connection is None:
+            return
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000)}")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection, self._signature = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def _look(self) -> Signature | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreAccessError(f"{self.path} was not read or written: it cannot be looked at ({error})") from error
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        if self.path.is_dir():
+            raise StoreAccessError(f"{self.path} is a directory; give the path of a file in it")
+        if mode == "rwc" and not self.path.parent.is_dir():
+            raise StoreAccessError(f"{self.path} was not created: its directory does not exist; create it")
+        connection = sqlite3.connect(
+            f"file:{quote(os.fsencode(self.path))}?mode={mode}",
+            uri=True,
+            timeout=self._busy_timeout,
+            isolation_level=None,  # transactions begin where we say so
+        )
+        connection.row_factory = sqlite3.Row
+        # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the power fails. A switch-off that was
+        # acknowledged must not come back on; edits are rare, and one more fsync for each is not felt.
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _is_empty(self, connection: sqlite3.Connection) -> bool:
+        """Return whether nobody has used the file yet; refuse it if that was somebody else, or a newer release."""
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        if application == APPLICATION_ID:
+            if schema > SCHEMA:
+                raise StoreFormatError(
+                    f"{self.path} has schema {schema}, this release of grayflow knows {SCHEMA}: it was written by a "
+                    "newer one; upgrade grayflow. Nothing was changed"
+                )
+            return False
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application or schema or tables:
+            raise StoreFormatError(
+                f"{self.path} is a SQLite file of another program; nothing was changed. Give another path"
+            )
+        return True

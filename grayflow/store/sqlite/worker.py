@@ -1,0 +1,77 @@
+"""
+One thread, and the file that only it touches.
+
+A piece of work runs there from its first statement to its last. Whoever stops waiting, by any kind of cancellation,
+leaves no transaction open and no connection in use by two. `anyio.to_thread` would not do: a native `task.cancel()`
+ends its wait at once and frees the limiter while the thread goes on (anyio 4.16.0).
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import anyio
+import msgspec
+
+from grayflow.errors import StoreFormatError, StoreUnavailableError
+from grayflow.store.sqlite.file import File, translate
+
+__all__ = ["Worker"]
+
+T = TypeVar("T")
+
+_ANSWER_S = 5.0
+"""What a piece of work may take beyond the wait for other writers, before the file system is taken for dead."""
+_CLOSE_S = 2.0
+
+
+class Worker:
+    """
+    Runs work on a file, one piece after the other. Its thread starts with the first one.
+
+    Args:
+        file: Nobody else may use it.
+        patience: Seconds that a piece of work may wait for other processes.
+    """
+
+    def __init__(self, file: File, *, patience: float) -> None:
+        self._file = file
+        self._patience = patience + _ANSWER_S
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="grayflow sqlite")
+
+    async def run(self, work: Callable[[File], T]) -> T:
+        """
+        Return what `work` returns.
+
+        Cancelled before its turn it is not done; later it is done to the end, unseen.
+
+        Raises:
+            StoreError: `work` could not do it, or gave no answer within the time.
+        """
+        future = self._executor.submit(self._do, work)
+        try:
+            with anyio.fail_after(self._patience):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            raise StoreUnavailableError(
+                f"{self._file.path} gave no answer in {self._patience:g} s: the file system hangs, or other processes "
+                "write without a break. What was to be written may have been"
+            ) from error
+
+    async def aclose(self) -> None:
+        """Close the file after the work that is running. Waits a moment for that; it happens in any case."""
+        closed = self._executor.submit(self._file.close)
+        self._executor.shutdown(wait=False)
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait({asyncio.wrap_future(closed)}, timeout=_CLOSE_S)
+
+    def _do(self, work: Callable[[File], T]) -> T:
+        try:
+            return work(self._file)
+        except sqlite3.Error as error:
+            self._file.close()  # whatever it was, the next one begins with a connection that is known to be sound
+            raise translate(error, self._file.path) from error
+        except msgspec.MsgspecError as error:
+            raise StoreFormatError(f"{self._file.path} is damaged; put a copy in its place ({error})") from error
