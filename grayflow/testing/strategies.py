@@ -72,7 +72,7 @@ def segments(
 
 def flag_sets(max_flags: int = len(FLAG_KEYS), max_segments: int = len(SEGMENT_KEYS)) -> st.SearchStrategy[FlagSet]:
     """
-    Return a few flags and segments that refer to each other and to missing ones; about one set in ten has a circle.
+    Return a few flags and segments that refer to each other and to missing ones; about one in fifteen has a circle.
 
     Args:
         max_flags: At most this many, at least one; up to 4.
@@ -194,7 +194,7 @@ def _draw_segment(draw: st.DrawFn, key: str | None, refs: Refs) -> Segment:
 
 
 def _draw_set(draw: st.DrawFn, max_flags: int, max_segments: int) -> FlagSet:
-    circles = draw(one_of(*range(10))) == 9
+    circles = draw(one_of(*range(10))) > 6
     keys = [("flag", key) for key in FLAG_KEYS[: draw(one_of(*range(1, max_flags + 1)))]]
     keys += [("segment", key) for key in SEGMENT_KEYS[: draw(one_of(*range(max_segments + 1)))]]
     order = draw(st.permutations(keys))
