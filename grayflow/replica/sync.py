@@ -1,0 +1,228 @@
+"""
+Asking the store: is this still the current position? If not, what happened since? And last, load it all.
+
+Questions are asked one round at a time. Whoever wants one while a round runs shares the next round, so however many
+reasons there are to ask, at most one round runs and at most one waits.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from grayflow.clock import Clock
+from grayflow.core.position import Position
+from grayflow.core.snapshot import Builder, Snapshot
+from grayflow.errors import NotInitializedError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
+from grayflow.replica.backoff import Backoff
+from grayflow.replica.holder import Holder
+from grayflow.replica.loading import Slices, assemble
+from grayflow.replica.troubles import Troubles, foreign
+from grayflow.replica.waiting import pause
+from grayflow.store.port import Change, State, Store
+
+__all__ = ["ACCESS_WAIT_S", "Round", "Sync"]
+
+log = logging.getLogger("grayflow.replica")
+
+T = TypeVar("T")
+
+ACCESS_WAIT_S = 5.0
+"""A refused password does not become right by trying often."""
+
+_ANSWER_S = 5.0
+"""Adapters have shorter limits of their own; this one is for a store that has none."""
+_LOAD_S = 60.0
+_HERD_S = 5.0
+_ATTEMPTS = 3
+
+
+class Round:
+    """One round of asking; `done` when it is over, `error` says why it proved nothing."""
+
+    def __init__(self) -> None:
+        self.done, self.hurry = anyio.Event(), anyio.Event()
+        self.error: StoreError | None = None
+        self.herd = False
+        """The link was lost before it: other processes may be asking at this very moment."""
+
+
+class Sync:
+    """
+    Makes the held snapshot equal to the store's, and proves it.
+
+    Args:
+        store: Entered already.
+        holder: What is brought up to date.
+        troubles: Told of errors, and when they end.
+        clock: For waits between rounds.
+        random: Draws from `[0, 1)`.
+        ttl_s: The wait after a store was refused.
+        builder: Makes an empty builder from the snapshot that is held.
+        loaded: Told of each state that was loaded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        holder: Holder,
+        troubles: Troubles,
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        ttl_s: float,
+        builder: Callable[[Snapshot | None], Builder],
+        loaded: Callable[[State], None],
+    ) -> None:
+        self._store, self._holder, self._troubles = store, holder, troubles
+        self._clock, self._random, self._ttl_s = clock, random, ttl_s
+        self._builder, self._loaded = builder, loaded
+        self._backoff = Backoff(random)
+        self._retry_s: float | None = None
+        self._waiting: Round | None = None
+        self._running: Round | None = None
+        self._wake = anyio.Event()
+        self._meanwhile: deque[Change] | None = None
+        self.loads = 0
+        """Full loads so far."""
+        self.failovers = 0
+        """How often the store had gone back."""
+
+    def request(self, *, herd: bool = False, hurry: bool = False) -> Round:
+        """
+        Ask for a round that begins after this call.
+
+        Args:
+            herd: Many processes have the same reason now, so a full load may wait a little.
+            hurry: Somebody waits for the answer.
+        """
+        waiting = self._waiting = self._waiting or Round()
+        waiting.herd |= herd
+        if hurry:
+            for each in (waiting, self._running or waiting):
+                each.hurry.set()
+        self._wake.set()
+        return waiting
+
+    def hear(self, change: Change) -> None:
+        """Take in a change that was pushed; anything but the next one or a known one makes a round."""
+        if self._meanwhile is not None:
+            self._meanwhile.append(change)
+        if self._holder.apply(change) == "doubt":
+            self.request()
+
+    async def run(self) -> None:
+        """Do the rounds that are asked for, and those that a failure makes necessary; for ever."""
+        while True:
+            if self._retry_s is None:
+                await self._wake.wait()
+            else:
+                await pause(self._clock, self._retry_s, self._wake)
+            current = self._running = self.request()
+            self._waiting, self._wake = None, anyio.Event()
+            try:
+                await self._attempt(current)
+            finally:
+                current.done.set()
+
+    async def _attempt(self, current: Round) -> None:
+        try:
+            await self._round(current)
+        except StoreError as error:
+            current.error = error
+            self._retry_s = self._wait_s(error)
+            self._troubles.report("store", error, self._holder.position)
+        else:
+            self._retry_s = None
+            self._backoff.reset()
+            self._troubles.clear("store", self._holder.position)
+
+    def _wait_s(self, error: StoreError) -> float:
+        if isinstance(error, StoreAccessError):
+            return ACCESS_WAIT_S * (0.8 + 0.4 * self._random())
+        if isinstance(error, NotInitializedError | StoreFormatError):
+            return self._ttl_s * (0.8 + 0.4 * self._random())
+        return self._backoff.wait_s()
+
+    async def _round(self, current: Round) -> None:
+        for attempt in range(_ATTEMPTS):
+            held, asked_at = self._holder.position, self._clock.monotonic()
+            found = await self._answer(self._store.position())
+            if self._holder.includes(found):
+                return self._holder.prove(asked_at)
+            # Changes that were pushed while we asked may have moved us past what was found; then only a question
+            # asked anew can tell that from a store that went back.
+            moved = self._holder.position != held and attempt < _ATTEMPTS - 1
+            if await self._reach(found, current, moved=moved):
+                return None
+        raise StoreUnavailableError(f"{self._store.place} was set up anew while it was being read; asking again")
+
+    async def _reach(self, found: Position, current: Round, *, moved: bool) -> bool:
+        """Become what was found; false if the question has to be asked again."""
+        held = self._holder.position
+        if held is None:
+            return await self._load(found, current)
+        if found.epoch != held.epoch:
+            await self._check_replaced(held, found)
+            log.info("epoch %s replaces %s, as its operator said; loading it", found.epoch, held.epoch)
+            return await self._load(found, current)
+        if found.revision > held.revision:
+            return await self._catch_up(held) or await self._load(found, current)
+        if moved:
+            return False
+        self.failovers += 1
+        log.warning(
+            "%s went back from revision %d to %d: acknowledged changes were lost, as after a failover; loading it all",
+            self._store.place,
+            held.revision,
+            found.revision,
+        )
+        return await self._load(found, current)
+
+    async def _check_replaced(self, held: Position, found: Position) -> None:
+        replaced = await self._answer(self._store.replaced())
+        if not {held.epoch, "*"} & set(replaced):
+            raise foreign(self._store.place, self._store.namespace, held=held, found=found)
+
+    async def _catch_up(self, since: Position) -> bool:
+        asked_at = self._clock.monotonic()
+        changes = await self._answer(self._store.changes(since))
+        if changes is None:
+            return False
+        slices = Slices()
+        for change in changes:
+            if self._holder.apply(change) == "doubt":
+                return False
+            await slices.after(change.document)
+        self._holder.prove(asked_at)
+        return True
+
+    async def _load(self, found: Position, current: Round) -> bool:
+        if current.herd and self._holder.position is not None:
+            await pause(self._clock, self._random() * min(_HERD_S, self._ttl_s), current.hurry)
+        asked_at = self._clock.monotonic()
+        self._meanwhile = deque()
+        try:
+            state = await self._answer(self._store.load(), _LOAD_S)
+            held = self._holder.position
+            if held is not None and state.position.epoch not in {held.epoch, found.epoch}:
+                return False
+            whole = await assemble(state, self._builder(self._holder.view.snapshot), self._meanwhile)
+        finally:
+            self._meanwhile = None
+        self._holder.replace(whole, continued=held is None)
+        self.loads += 1
+        self._loaded(state)
+        self._holder.prove(asked_at)
+        await checkpoint()
+        return True
+
+    async def _answer(self, question: Awaitable[T], limit_s: float = _ANSWER_S) -> T:
+        try:
+            with anyio.fail_after(limit_s):
+                return await question
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"{self._store.place} did not answer within {limit_s:g} s") from error
