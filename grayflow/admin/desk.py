@@ -1,0 +1,145 @@
+"""What every part of `Admin` stands on: the store for the length of a block, who acts, and by which clock."""
+
+import getpass
+from contextlib import AsyncExitStack
+from typing import Self, TypeVar
+
+from grayflow.admin.writer import Held, Writer
+from grayflow.clock import Clock, SystemClock
+from grayflow.core.context import Context
+from grayflow.core.extensions import Extensions
+from grayflow.core.flag import Flag, Segment
+from grayflow.core.snapshot import Builder, Snapshot
+from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.store.port import State, Store
+from grayflow.store.urls import open_store
+
+__all__ = ["Desk"]
+
+D = TypeVar("D", bound=Flag | Segment)
+
+
+class Desk:
+    """
+    A store, opened to be changed by somebody.
+
+    Args:
+        store: A store or its URL. One that was passed in is held open for the length of the block, not closed for
+            others who hold it too.
+        namespace: The environment, `default` if left out; of a store that was passed in, its own.
+        actor: Who changes flags, for the audit; the login name of this process if left out.
+        extensions: Foreign hashes and operators that documents may name. Without them a document that names one is
+            refused, and one that names it already can still be switched.
+        context_type: The class whose fields conditions read, for `preview` and `explain`.
+        clock: Tells when changes are made; the machine's if left out.
+
+    Raises:
+        ConfigurationError: the URL, the namespace or the actor cannot be one.
+    """
+
+    def __init__(
+        self,
+        store: Store | str,
+        *,
+        namespace: str | None = None,
+        actor: str | None = None,
+        extensions: Extensions | None = None,
+        context_type: type[Context] = Context,
+        clock: Clock | None = None,
+    ) -> None:
+        self.actor = _actor(actor)
+        """Who the audit names."""
+        self.extensions = extensions if extensions is not None else Extensions()
+        """Foreign hashes and operators."""
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._store = _store(store, namespace, self._clock)
+        self._context_type = context_type
+        self._writer = Writer(self._store, actor=self.actor, extensions=self.extensions, clock=self._clock)
+        self._held: AsyncExitStack | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The environment."""
+        return self._store.namespace
+
+    @property
+    def store(self) -> Store:
+        """
+        The store, open.
+
+        Raises:
+            LifetimeError: outside the block.
+        """
+        if self._held is None:
+            raise LifetimeError("this Admin is not open; use it inside: async with Admin(...) as admin:")
+        return self._store
+
+    async def __aenter__(self) -> Self:
+        if self._held is not None:
+            raise LifetimeError("this Admin is open already; make another one")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._store)
+            if self._store.initialised_by_writer:
+                await self._store.init()
+            self._held = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await held.aclose()
+
+    async def state(self) -> State:
+        """Return everything as the store holds it: bytes, revisions and generations, at one position."""
+        return await self.store.load()
+
+    async def snapshot(self, at: int | None = None) -> Snapshot:
+        """
+        Return all flags and segments, ready to be evaluated, broken ones included as such.
+
+        Args:
+            at: The revision as of which; now, if left out.
+
+        Raises:
+            HistoryGoneError: the changes since then are not all kept.
+        """
+        state = await (self.store.load() if at is None else self.store.at(at))
+        return self._snapshot_of(state)
+
+    def _snapshot_of(self, state: State) -> Snapshot:
+        builder = Builder(extensions=self.extensions, context_type=self._context_type)
+        for key, document in state.segments.items():
+            builder.add_segment(key, document)
+        for key, document in state.flags.items():
+            builder.add_flag(key, document)
+        return builder.build(state.position)
+
+    async def _read(self, model: type[D], key: str) -> Held[D]:
+        """Return what the store holds, for reading: a key that never was is an error, a broken document is not."""
+        store = self.store
+        held = await self._writer.read(model, key)
+        if held.document is None and not await store.history(key, kind=held.kind, limit=1):
+            raise await self._writer.unknown(held.kind, key)
+        return held
+
+
+def _store(store: Store | str, namespace: str | None, clock: Clock) -> Store:
+    if isinstance(store, str):
+        namespace = "default" if namespace is None else namespace
+        return open_store(store, namespace=namespace, client_name="grayflow-admin", clock=clock)
+    if namespace is not None and namespace != store.namespace:
+        raise ConfigurationError(
+            f"namespace {namespace!r} was asked for, but the store that was passed in has {store.namespace!r}"
+        )
+    return store
+
+
+def _actor(actor: str | None) -> str:
+    if actor is not None:
+        if not actor.strip():
+            raise ConfigurationError("the actor is empty; say who changes flags, for the audit")
+        return actor
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number that has no name
+        raise ConfigurationError("this process has no login name; say who changes flags: Admin(..., actor=)") from None
