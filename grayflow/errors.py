@@ -70,11 +70,12 @@ class GrayflowError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only constructors do not unpickle by themselves; the facts are all in the instance.
-        return _restore, (type(self), self.__dict__.copy())
+        return _restore, (type(self), self.args, self.__dict__.copy())
 
 
-def _restore(kind: type[GrayflowError], facts: dict[str, Any]) -> GrayflowError:
+def _restore(kind: type[GrayflowError], args: tuple[Any, ...], facts: dict[str, Any]) -> GrayflowError:
     error = kind.__new__(kind)
+    error.args = args
     error.__dict__.update(facts)
     return error
 

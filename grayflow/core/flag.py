@@ -24,6 +24,7 @@ __all__ = [
     "Flag",
     "FlagIs",
     "Kind",
+    "Model",
     "Not",
     "Path",
     "Rule",
