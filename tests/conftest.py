@@ -14,6 +14,14 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server: `-m redis` is the part of the suite that a second kind of server has to pass."""
+    for item in items:
+        names = [item.path.name, item.path.parent.name, *getattr(item, "fixturenames", ())]
+        if any("redis" in name for name in names):
+            item.add_marker("redis")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """redis-py knows asyncio only, and so does grayflow."""
