@@ -14,11 +14,11 @@ from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
 from grayflow.core.position import Document
 from grayflow.core.reference import Reference
 from grayflow.core.snapshot import Builder, Links, Snapshot
-from grayflow.testing.strategies import contexts, flag_sets, hostile_contexts
+from grayflow.testing.strategies import contexts, flag_sets, hostile_contexts, instants
 
 # The heart of the library: thousands of examples where other properties look at hundreds.
 THOROUGH = settings(max_examples=6 * settings().max_examples)
-INSTANTS = st.one_of(st.just(NO_INSTANT), st.integers(0, 4_000_000_000_000_000_000))
+INSTANTS = st.just(NO_INSTANT) | instants()
 EXTENSIONS = Extensions(
     hashes={"foreign": Hash(1000, lambda salt, unit: len(salt) * 31 + len(unit) * 97)},
     operators={"foreign": lambda value, values: value in values if isinstance(value, str) else None},
