@@ -218,15 +218,15 @@ def test_a_foreign_hash_gets_the_salt_of_a_native_bucket_without_a_lane() -> Non
         {"key": "flag", "enabled": True, "salt": "", "rules": [{"when": [bucket], "serve": "on"}]},
         {"key": "given", "enabled": True, "rules": [{"when": [{**bucket, "salt": "s"}], "serve": "on"}]},
         {"key": "seg", "enabled": True, "salt": "x", "rules": [{"when": [{"type": "segment", "key": "g"}]}]},
+        {"key": "salted", "enabled": True, "rules": [{"when": [{"type": "segment", "key": "h"}]}]},
     ]
-    snapshot = Snapshot.build(
-        flags, [{"key": "g", "when": [bucket]}], extensions=Extensions(hashes={"spy": Hash(1, spy)})
-    )
+    segments = [{"key": "g", "when": [bucket]}, {"key": "h", "salt": "z", "when": [bucket]}]
+    snapshot = Snapshot.build(flags, segments, extensions=Extensions(hashes={"spy": Hash(1, spy)}))
 
-    for key in ("own", "flag", "given", "seg"):
+    for key in ("own", "flag", "given", "seg", "salted"):
         snapshot.evaluate(key, {"user_id": "u"})
 
-    assert salts == ["own", "", "s", "g"]
+    assert salts == ["own", "", "s", "g", "z"]
 
 
 def test_a_naive_now_is_an_error_in_the_decision() -> None:
