@@ -61,7 +61,7 @@ class Faulty(Wrapper):
 
     @property
     def deaf(self) -> bool:
-        """Whether followers hear nothing and do not know it; events of that time are lost."""
+        """Whether followers hear nothing and do not know it: what reaches one that waits is lost."""
         return self._deaf
 
     @deaf.setter

@@ -89,7 +89,7 @@ class SQLiteStore(Store):
         def work(file: File) -> Position:
             file.create()
             position = self._verbs.init(file.connection(self.namespace), replaces)
-            file.settle()
+            file.written()
             return position
 
         return await self._write(work)
@@ -126,12 +126,11 @@ class SQLiteStore(Store):
 
         def work(file: File) -> Change:
             change = self._verbs.commit(file.connection(self.namespace), edit, expected)
-            if not file.same_file():
+            if not file.written():
                 raise StoreUnavailableError(
                     f"{self._path} was moved or deleted while {edit.kind} {edit.key!r} was written: the change is in "
                     "the file that was there before. Look at what is there now and repeat the change"
                 )
-            file.settle()
             return change
 
         return await self._write(work)
@@ -165,7 +164,7 @@ class SQLiteStore(Store):
         return self._workers
 
     def _worker(self) -> Worker:
-        return Worker(File(self._path, busy_timeout=self._busy_timeout), patience=self._busy_timeout)
+        return Worker(File(self._path, busy_timeout=self._busy_timeout, clock=self._clock), patience=self._busy_timeout)
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:
