@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar, cast
 
+import msgspec
+
 from grayflow.core.calendar import from_datetime
 from grayflow.core.codec import Source, decode_flag, decode_segment, encode, to_bytes
 from grayflow.core.extensions import Extensions
@@ -89,8 +91,22 @@ def canonical(model: type[D], source: Source, key: str | None = None) -> tuple[D
     Raises:
         InvalidFlagError: it is not a valid document.
     """
-    data = encode(decode(model, to_bytes(source), key))
-    return decode(model, data, key), data
+    given = to_bytes(source)
+    named = _key_of(given) if key is None else key
+    data = encode(decode(model, given, named))
+    return decode(model, data, named), data
+
+
+class _Named(msgspec.Struct):
+    key: str
+
+
+def _key_of(data: bytes) -> str | None:
+    """Return the key that a document gives itself, so that problems name it even where the rest does not decode."""
+    try:
+        return msgspec.json.decode(data, type=_Named).key
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def refuse_degraded(document: Flag | Segment, before: Flag | Segment | None, extensions: Extensions) -> None:
