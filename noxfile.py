@@ -52,7 +52,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the package with mypy, and what users see of it with mypy and pyright."""
-    session.install("-e", ".", *group("types"))
+    session.install("-e", ".[test]", *group("types"))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "grayflow", "--ignoreexternal")
@@ -67,6 +67,6 @@ def imports(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Print how fast things are, as ratios; figures of one machine are in `benchmarks/README.md`."""
-    session.install("-e", ".[test]", *group("bench"))
+    """Print how fast things are, as ratios; the figures of one machine are in `benchmarks/README.md`."""
+    session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks", *session.posargs)
