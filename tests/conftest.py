@@ -1,9 +1,12 @@
 """What all tests share."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers import RedisServer
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 # CI looks further, and at the same examples every time: a red build is about the change and not about luck.
@@ -26,3 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def anyio_backend() -> str:
     """redis-py knows asyncio only, and so does grayflow."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Start the server that all ordinary tests share. Nobody flushes, stops or configures it."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Return where the shared server is; a test takes a random namespace of its own."""
+    return redis_server.url

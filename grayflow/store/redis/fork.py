@@ -1,0 +1,38 @@
+"""
+What a forked child must never throw away.
+
+An asyncio transport that is finalised unregisters its socket from the loop's selector. After a fork the child has the
+same objects, and behind its copy of the selector is the *parent's* epoll instance: when the child's garbage collector
+comes to an inherited connection, the parent stops hearing from its own (measured with redis-py 8.1.0: commands hang
+until their time-out, messages never come). So a child keeps for ever what it inherited and never closes it; the two
+sides share nothing else, and the sockets end with the processes.
+
+The two module-level names are the price: only a hook of the interpreter runs in every child, and it takes no
+arguments. Open connections are held weakly; the list is empty except in a forked child.
+"""
+
+import ctypes
+import os
+from weakref import WeakSet
+
+__all__ = ["remember"]
+
+_open: WeakSet[object] = WeakSet()
+_parked: list[object] = []
+
+
+def remember(holder: object) -> None:
+    """See to it that a forked child never finalises what `holder` refers to."""
+    _open.add(holder)
+
+
+def _park() -> None:
+    _parked.extend(_open)
+    _open.clear()
+    # An interpreter that ends empties its modules, and would finalise the list after all: one reference too many
+    # keeps it out of reach.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_parked))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_park)

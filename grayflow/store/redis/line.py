@@ -1,0 +1,147 @@
+"""
+Clients of redis-py, and the settings that make them dependable.
+
+Measured on redis-py 8.1.0:
+
+
+* `protocol=2`: under RESP3 a pool hands out connections that still hold somebody else's answer.
+* `driver_info=None`: no CLIENT SETINFO, which Redis 7.0 does not know and a narrow ACL refuses.
+* `health_check_interval=0`: it sends PINGs on a Pub/Sub connection and never looks for the answer.
+* `decode_responses=False`: one byte that is not UTF-8 would break a whole answer.
+* Answers to writes may be lost, so writing never repeats by itself: the request id has to be the same
+  (`session.py`). Reading does, twice.
+* The link has no TCP keepalive: its ETIMEDOUT comes back from every read at once, and stops the loop (`link.py`).
+"""
+
+import os
+import re
+from contextlib import suppress
+from typing import Any, Literal
+
+import anyio
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+
+from grayflow.store.address import RedisAddress
+from grayflow.store.redis.fork import remember
+from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection
+
+__all__ = ["Line", "Purpose"]
+
+Purpose = Literal["read", "once", "load", "link"]
+"""
+What a line is for: reads that may be repeated; what must be sent once only; a full load, whose answer may take as long
+as it comes; the subscription.
+"""
+
+_CONNECTIONS = 4
+_SENTINEL_TIMEOUT_S = 0.5
+_CLOSE_WITHIN_S = 2.0
+
+
+class Line:
+    """
+    One client with connections of its own. Nothing is connected before the first command.
+
+    Args:
+        address: Where to.
+        purpose: What for.
+        key: A key of the namespace, by which a cluster finds the node.
+        client_name: The beginning of what CLIENT LIST shows.
+    """
+
+    def __init__(self, address: RedisAddress, purpose: Purpose, *, key: str, client_name: str) -> None:
+        self._process = os.getpid()
+        self._sentinel: Sentinel | None = None
+        settings = _settings(address, purpose, client_name)
+        if address.mode == "sentinel":
+            self._sentinel = _sentinel(address)
+            self.client: Redis = self._sentinel.master_for(address.service or "", ssl=address.tls, **settings)
+        else:
+            self.client = Redis.from_pool(_pool(address, settings, key))
+        self.places = anyio.Semaphore(_CONNECTIONS, fast_acquire=True)
+        """One for each connection that the pool may have: who finds none waits, where redis-py raises an error."""
+        remember(self)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a forked child, and the connections are its parent's."""
+        return self._process != os.getpid()
+
+    async def aclose(self) -> None:
+        """Close all connections, within two seconds; those that are inherited are left alone."""
+        if self.inherited:
+            return
+        # Errors of half-closed sockets are of no use to anybody: the connections are gone either way.
+        with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True), suppress(Exception):
+            await self.client.aclose()
+            if self._sentinel is not None:
+                await self._sentinel.aclose()
+
+
+def _settings(address: RedisAddress, purpose: Purpose, client_name: str) -> dict[str, Any]:
+    retries = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 2) if purpose == "read" else Retry(NoBackoff(), 0)
+    settings = {
+        **_protocol(),
+        **_certificates(address),
+        "username": address.username,
+        "password": address.password,
+        "db": address.db,
+        "client_name": re.sub(r"[^A-Za-z0-9._-]", "-", f"{client_name}-{purpose}"),
+        "socket_connect_timeout": address.connect_timeout,
+        "socket_timeout": None if purpose == "load" else address.timeout,
+        "retry": retries,
+        "max_connections": _CONNECTIONS,
+    }
+    if address.unix_path is None:
+        settings["socket_keepalive"] = purpose != "link"
+    return settings
+
+
+def _protocol() -> dict[str, Any]:
+    return {"protocol": 2, "decode_responses": False, "health_check_interval": 0, "driver_info": None}
+
+
+def _certificates(address: RedisAddress) -> dict[str, Any]:
+    if not address.tls:
+        return {}
+    return {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": address.ssl_ca_certs,
+        "ssl_certfile": address.ssl_certfile,
+        "ssl_keyfile": address.ssl_keyfile,
+    }
+
+
+def _pool(address: RedisAddress, settings: dict[str, Any], key: str) -> ConnectionPool:
+    if address.unix_path is not None:
+        return ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.unix_path, **settings)
+    if address.mode == "cluster":
+        asking = {name: value for name, value in settings.items() if name != "max_connections"}
+        asking["socket_timeout"] = address.timeout
+        route = SlotRoute(address.hosts, key, tls=address.tls, settings=asking)
+        return ConnectionPool(
+            connection_class=SlotSSLConnection if address.tls else SlotConnection, route=route, **settings
+        )
+    host, port = address.hosts[0]
+    return ConnectionPool(
+        connection_class=SSLConnection if address.tls else Connection, host=host, port=port, **settings
+    )
+
+
+def _sentinel(address: RedisAddress) -> Sentinel:
+    own = {
+        **_protocol(),
+        **_certificates(address),
+        "ssl": address.tls,
+        "username": address.sentinel_username,
+        "password": address.sentinel_password,
+        "socket_timeout": _SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    return Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]

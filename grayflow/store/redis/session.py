@@ -1,0 +1,158 @@
+"""
+Questions to the server and orders to it, each bounded in time and with its errors translated.
+
+Reading asks several questions in one MULTI, so the answers are of one instant. Writing runs the script; when no answer
+comes it runs it again with the same arguments, among them the request id by which the script knows a repetition.
+"""
+
+import random
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import anyio
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import AuthenticationError, BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from grayflow.clock import Clock
+from grayflow.errors import StoreUnavailableError
+from grayflow.store.address import RedisAddress
+from grayflow.store.redis.line import Line, Purpose
+from grayflow.store.redis.patience import patiently
+from grayflow.store.redis.translate import translate, translated
+
+__all__ = ["Command", "Session"]
+
+Command = tuple[str | bytes | int, ...]
+"""The words of one command."""
+
+_TRIES = 3
+_PASSING = (RedisConnectionError, RedisTimeoutError, TimeoutError, ClusterDownError, TryAgainError, ReadOnlyError)
+"""What may be over by the next try: lost answers, fail-overs. A refused password is a ConnectionError, but no such."""
+
+
+class Session:
+    """
+    The connections of one opened store.
+
+    Args:
+        address: Where to.
+        key: A key of the namespace, by which a cluster finds the node.
+        client_name: The beginning of what CLIENT LIST shows.
+        clock: By which it waits between tries.
+    """
+
+    def __init__(self, address: RedisAddress, *, key: str, client_name: str, clock: Clock) -> None:
+        self._address = address
+        self._key = key
+        self._client_name = client_name
+        self._clock = clock
+        self._place = address.safe_url
+        self._read, self._once = self.line("read"), self.line("once")
+        self._script = self._once.client.register_script(_script())
+        # All tries of one command, connecting included: what a caller waits at most for a server that is gone.
+        self._within_s = 3 * address.timeout + address.connect_timeout
+
+    def line(self, purpose: Purpose) -> Line:
+        """Make another client to the same server."""
+        return Line(self._address, purpose, key=self._key, client_name=self._client_name)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._read.aclose()
+        await self._once.aclose()
+
+    async def read(self, *commands: Command) -> list[Any]:
+        """
+        Return the answers to all commands, of one instant.
+
+        Raises:
+            StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
+        """
+        with translated(self._place):
+            with anyio.fail_after(self._within_s):
+                return await _ask(self._read, commands)
+
+    async def read_all(self, *commands: Command) -> list[Any]:
+        """
+        As `read`, for answers of any size: takes its time as long as the server lives (`patience.py`).
+
+        Raises:
+            StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
+        """
+        line = self.line("load")
+        try:
+            with translated(self._place):
+                return await patiently(
+                    lambda: _ask(line, commands), self._probe, every_s=self._address.timeout, clock=self._clock
+                )
+        finally:
+            await line.aclose()
+
+    async def write(self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> list[bytes]:
+        """
+        Run the script and return its answer; without one run it again, three times in all within a few seconds.
+
+        A fail-over takes longer than three quick tries: with Sentinels or a cluster they go on until the time is up.
+
+        Raises:
+            StoreUnavailableError: no answer; it may have been done.
+            StoreAccessError, StoreFormatError: the server refused it.
+        """
+        tries, arrived = 0, False
+        failure: Exception = TimeoutError()
+        with anyio.move_on_after(self._within_s) as limit:
+            while tries < _TRIES or self._address.mode != "standalone":
+                try:
+                    return await self._run(keys, arguments)
+                except AuthenticationError as error:
+                    raise translate(error, self._place) from error
+                except _PASSING as error:
+                    failure, arrived = error, arrived or _may_have_arrived(error)
+                except Exception as error:
+                    raise translate(error, self._place) from error
+                tries += 1
+                await self._clock.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**tries, 1.0))  # noqa: S311 - jitter
+        raise self._given_up(failure, arrived=arrived or limit.cancelled_caught) from failure
+
+    async def _run(self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> list[bytes]:
+        async with self._once.places:
+            answer: list[bytes] = await self._script(keys=keys, args=arguments)
+        return answer
+
+    def _given_up(self, failure: Exception, *, arrived: bool) -> Exception:
+        error = translate(failure, self._place)
+        if not isinstance(error, StoreUnavailableError):
+            return error
+        if not arrived:
+            return StoreUnavailableError(f"{error.message} Nothing was changed.")
+        return StoreUnavailableError(
+            f"{error.message} The change may have been made or not: it was sent, and no answer came. "
+            "Committing the same request again is safe and tells which."
+        )
+
+    async def _probe(self) -> None:
+        with anyio.fail_after(self._address.timeout + self._address.connect_timeout):
+            await _ask(self._once, [("HGET", self._key, "rev")])
+
+
+async def _ask(line: Line, commands: Sequence[Command]) -> list[Any]:
+    async with line.places, line.client.pipeline(transaction=len(commands) > 1) as pipe:
+        for words in commands:
+            pipe.execute_command(*words)
+        answers: list[Any] = await pipe.execute()
+    return answers
+
+
+def _may_have_arrived(error: Exception) -> bool:
+    """Whether the order may have been carried out although this was the answer."""
+    if isinstance(error, (ClusterDownError, TryAgainError, ReadOnlyError, BusyLoadingError, MasterNotFoundError)):
+        return False
+    # redis-py 8.1.0 has no class for a connection that never came about, only this text.
+    return "connecting to" not in str(error)
+
+
+def _script() -> str:
+    return files("grayflow.store.redis").joinpath("scripts.lua").read_text(encoding="utf-8")

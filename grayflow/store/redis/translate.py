@@ -1,0 +1,126 @@
+"""
+From what redis-py raises to what grayflow raises: where, what went wrong, and what to do next.
+
+The only place that does, and the rest of the package never sees an exception of redis-py. The text of a server is
+quoted, because it names the right or the command that is missing; a password is never part of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from grayflow.errors import GrayflowError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
+
+__all__ = ["translate", "translated"]
+
+_ACL = "give the user the rules that grayflow.store.redis.acl makes for its role"
+
+_BY_CLASS: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
+    (BusyLoadingError, StoreUnavailableError, "is still loading its data from disk; try again in a moment"),
+    (
+        ReadOnlyError,
+        StoreUnavailableError,
+        "is a replica, which takes no writes; name the master, or use redis+sentinel://",
+    ),
+    (OutOfMemoryError, StoreUnavailableError, "is out of memory and refuses writes; raise maxmemory or free some"),
+    (ClusterDownError, StoreUnavailableError, "is a cluster that is down at the moment; see CLUSTER INFO"),
+    (AskError, StoreUnavailableError, "is a cluster and is moving our slot; if it goes on, write redis+cluster://"),
+    (TryAgainError, StoreUnavailableError, "is a cluster and is moving our slot; try again in a moment"),
+    (MaxConnectionsError, StoreUnavailableError, "has no free connection of ours"),
+    (InvalidResponse, StoreUnavailableError, "does not speak Redis's protocol; check host, port and rediss://"),
+    (RedisTimeoutError, StoreUnavailableError, "did not answer in time"),
+    (TimeoutError, StoreUnavailableError, "did not answer in time"),
+)
+
+_BY_TEXT: tuple[tuple[str, type[StoreError], str], ...] = (
+    ("WRONGTYPE", StoreFormatError, "holds something of somebody else's under our keys"),
+    ("MISCONF", StoreUnavailableError, "cannot save to disk and refuses writes; see its log"),
+    ("NOREPLICAS", StoreUnavailableError, "has too few replicas and refuses writes; see min-replicas-to-write"),
+    ("BUSY", StoreUnavailableError, "is busy with a script that does not end; see SCRIPT KILL"),
+    ("max number of clients", StoreUnavailableError, "takes no more clients; raise maxclients or use fewer"),
+    ("DB index is out of range", StoreAccessError, "has no database of that number; mend the end of the URL"),
+    ("CERTIFICATE_VERIFY_FAILED", StoreUnavailableError, "shows a certificate that is not trusted; see ssl_ca_certs"),
+    ("CLUSTERDOWN", StoreUnavailableError, "is a cluster that is down at the moment; see CLUSTER INFO"),
+)
+
+# What Redis says inside of a script, where NOPERM is not always the code.
+_DENIED = ("NOPERM", "user executing the script can't", "has no permissions", "No permissions")
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """
+    Raise whatever redis-py raises as an error of ours; `place` is the URL without secrets.
+
+    Not only RedisError: AttributeError, RuntimeError and UnicodeDecodeError were seen to come out of redis-py 8.1.0
+    when a connection went away at the wrong moment.
+    """
+    try:
+        yield
+    except GrayflowError:
+        raise
+    except Exception as error:
+        raise translate(error, place) from error
+
+
+def translate(error: Exception, place: str) -> StoreError:
+    """Return the error of ours that says what `error` says; one of ours as it is."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, AuthenticationError):
+        return _refused(str(error), place)
+    text = f"{getattr(error, 'status_code', None) or ''} {error}".strip()
+    if isinstance(error, NoPermissionError) or any(phrase in text for phrase in _DENIED):
+        return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {_ACL}.")
+    if isinstance(error, MasterNotFoundError):
+        return _no_master(text, place)
+    for kind, ours, says in _BY_CLASS:
+        if isinstance(error, kind):
+            return ours(f"{place} {says}.")
+    for phrase, ours, says in _BY_TEXT:
+        if phrase in text:
+            return ours(f"{place} {says}. It said: {_quoted(text)}.")
+    return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
+
+
+def _refused(text: str, place: str) -> StoreAccessError:
+    if "required" in text.lower():
+        return StoreAccessError(
+            f"{place} asks for a password and the URL has none. Nothing was read or changed; "
+            "write redis://USER:PASSWORD@HOST."
+        )
+    return StoreAccessError(
+        f"{place} refused user and password: {_quoted(text)}. Nothing was read or changed; mend the URL, "
+        "or the user on the server (ACL GETUSER)."
+    )
+
+
+def _no_master(text: str, place: str) -> StoreError:
+    if any(word in text for word in ("AuthenticationError", "Authentication required", "NOAUTH", "WRONGPASS")):
+        return StoreAccessError(
+            f"the Sentinels of {place} refused user and password. Nothing was read or changed; "
+            "mend sentinel_username and sentinel_password."
+        )
+    return StoreUnavailableError(
+        f"the Sentinels of {place} name no master: they are unreachable, do not know the service, or are "
+        "electing one; try again in a moment."
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return a server's text, one line, at most 200 characters, without a full stop."""
+    return " ".join(text.split())[:200].rstrip(".")
