@@ -22,18 +22,18 @@ Address = tuple[int, int]
 Network = tuple[int, int, int]
 """Its version, the number of bits that do not count, and those that do as a number."""
 
-_V4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
+_OCTETS = {str(octet): octet for octet in range(256)}
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}")
 _BITS = {4: 32, 6: 128}
-_LONGEST_V6 = 45
-_MAPPED = 0xFFFF << 32
+_LONGEST = {4: 15, 6: 45}
+_MAPPED = 0xFFFF
 
 
 def address(value: Any) -> Address | None:
     """Read an address from text or an `ipaddress` object; None for what is none. A scope id is ignored."""
     written = text(value)
     if written is not None:
-        return _v6(written) if ":" in written[:_LONGEST_V6] else _v4(written)
+        return _v6(written) if ":" in written[: _LONGEST[6]] else _v4(written)
     if issubclass(type(value), IPv4Address):
         return 4, int(value)
     return (6, int(value)) if issubclass(type(value), IPv6Address) else None
@@ -55,7 +55,7 @@ def network(value: Any) -> Network | None:
     if length is None or length > _BITS[version]:
         return None
     free = _BITS[version] - length
-    if version == 6 and free <= 32 and bits >> 32 == _MAPPED >> 32:
+    if version == 6 and free <= 32 and bits >> 32 == _MAPPED:
         return 4, free, (bits & 0xFFFFFFFF) >> free
     return version, free, bits >> free
 
@@ -78,28 +78,26 @@ class Networks(msgspec.Struct, frozen=True):
     def __contains__(self, found: Address) -> bool:
         """Whether any of them holds the address."""
         version, bits = found
-        if version == 4:
-            return any(bits >> free in heads for free, heads in self.v4)
-        if any(bits >> free in heads for free, heads in self.v6):
-            return True
-        return bits >> 32 == _MAPPED >> 32 and (4, bits & 0xFFFFFFFF) in self
+        for free, heads in self.v4 if version == 4 else self.v6:
+            if bits >> free in heads:
+                return True
+        return version == 6 and bits >> 32 == _MAPPED and (4, bits & 0xFFFFFFFF) in self
 
 
 def _v4(written: str) -> Address | None:
-    found = _V4.fullmatch(written)
-    if found is None:
+    parts = written.split(".") if len(written) <= _LONGEST[4] else ()
+    if len(parts) != 4:
         return None
-    bits = 0
-    for part in found.groups():
-        if int(part) > 255 or (part[0] == "0" and part != "0"):
-            return None
-        bits = bits << 8 | int(part)
-    return 4, bits
+    try:
+        first, second, third, fourth = map(_OCTETS.__getitem__, parts)
+    except KeyError:
+        return None
+    return 4, first << 24 | second << 16 | third << 8 | fourth
 
 
 def _v6(written: str) -> Address | None:
     head, percent, scope = written.partition("%")
-    if len(head) > _LONGEST_V6 or (percent and not scope):
+    if len(head) > _LONGEST[6] or (percent and not scope):
         return None
     try:
         return 6, int(IPv6Address(head))

@@ -18,30 +18,28 @@ Where the operators agree:
   read, except by `before`, `after` and `cidr`, which have kinds of their own and take it as it is.
 """
 
-import operator
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
 
-from grayflow.core import addresses, instants, semver
 from grayflow.core.flag import Attribute
-from grayflow.core.pattern import Pattern, compile_pattern
+from grayflow.core.ordering import ORDERINGS
 from grayflow.core.prepared import (
     Prepared,
     Problems,
     Test,
     coercion,
-    number_reader,
     prepared,
     quick_on,
     spread,
     text_reader,
     understood,
 )
-from grayflow.core.values import LISTS, Alternatives, any_element, json_value, kind, shown, text
+from grayflow.core.values import Alternatives, json_value, kind, over_elements, shown, text
 
 if TYPE_CHECKING:
     from grayflow.core.extensions import ForeignOperator
+    from grayflow.core.pattern import Pattern
 
 __all__ = ["BUILT_IN", "Prepared", "Problems", "Test", "prepare"]
 
@@ -110,9 +108,7 @@ def _in_test(known: Alternatives, condition: Attribute) -> Test:
             return None
         return (_fold(value) if fold else value) in known
 
-    def test(value: Any) -> bool | None:
-        return any_element(one, value) if issubclass(type(value), LISTS) else one(value)
-
+    test = over_elements(one if coerce or fold else known.__contains__)
     return test if fold or condition.coerce == "number" else quick_on(str, strings.__contains__, test)
 
 
@@ -160,15 +156,20 @@ def _exists(condition: Attribute) -> Prepared:
 
 
 def _starts_with(condition: Attribute) -> Prepared:
-    return _text(condition, lambda needles: lambda found: found.startswith(needles))
+    return _text(condition, lambda needles: methodcaller("startswith", needles))
 
 
 def _ends_with(condition: Attribute) -> Prepared:
-    return _text(condition, lambda needles: lambda found: found.endswith(needles))
+    return _text(condition, lambda needles: methodcaller("endswith", needles))
 
 
 def _contains(condition: Attribute) -> Prepared:
-    return _text(condition, lambda needles: lambda found: any(map(found.__contains__, needles)))
+    def build(needles: tuple[str, ...]) -> Callable[[str], bool]:
+        if len(needles) == 1:
+            return methodcaller("__contains__", needles[0])
+        return lambda found: any(map(found.__contains__, needles))
+
+    return _text(condition, build)
 
 
 def _text(condition: Attribute, build: Callable[[tuple[str, ...]], Callable[[str], bool]]) -> Prepared:
@@ -186,9 +187,12 @@ def _on_text(condition: Attribute, holds: Callable[[str], bool | None]) -> Test:
 
 
 def _matches(condition: Attribute) -> Prepared:
+    # Here, as for `cidr`: few flags need it, and every program pays for what is imported at the top.
+    from grayflow.core.pattern import compile_pattern
+
     read = text_reader(condition)
 
-    def compiled(value: Any) -> Pattern | None:
+    def compiled(value: Any) -> "Pattern | None":
         written = read(value)
         return None if written is None else compile_pattern(written, fold=condition.fold)
 
@@ -197,127 +201,24 @@ def _matches(condition: Attribute) -> Prepared:
         return prepared(good, problems, lambda _: _on_text(condition, good[0].search))
 
     def holds(found: str) -> bool | None:
-        return any_element(lambda one: one.search(found), good)
+        answers = {one.search(found) for one in good}
+        if True in answers:
+            return True
+        return None if None in answers else False
 
     return prepared(good, problems, lambda _: _on_text(condition, holds))
 
 
-# Order. To be below one of several values is to be below the largest, so one comparison does.
-
-
-_Farthest = Callable[[Iterable[Any]], Any]
-_Compare = Callable[[Any, Any], bool]
-
-
-def _numbers(condition: Attribute, farthest: _Farthest, compare: _Compare) -> Prepared:
-    read = number_reader(condition)
-    good, problems = understood(condition, read, "a number")
-    holds = _beyond(good, farthest, compare)
-    test = spread(read, holds)
-    return prepared(good, problems, lambda _: test if condition.coerce == "text" else quick_on(int, holds, test))
-
-
-def _beyond(good: list[Any], farthest: _Farthest, compare: _Compare) -> Callable[[Any], bool]:
-    if not good:
-        return lambda _: False
-    edge = farthest(good)
-    return lambda found: compare(found, edge)
-
-
-def _before(condition: Attribute) -> Prepared:
-    return _instants(condition, max, operator.lt, instants.not_before)
-
-
-def _after(condition: Attribute) -> Prepared:
-    return _instants(condition, min, operator.gt, instants.not_after)
-
-
-def _instants(
-    condition: Attribute,
-    farthest: _Farthest,
-    compare: _Compare,
-    nearest: Callable[[instants.Instant], datetime | None],
-) -> Prepared:
-    coerce = coercion(condition)
-
-    def read(value: Any) -> instants.Instant | None:
-        turned = value if coerce is None else coerce(value)
-        return instants.instant(value if turned is None else turned, condition.epoch)
-
-    good, problems = understood(condition, read, _instant_wanted(condition))
-    test = spread(read, _beyond(good, farthest, compare))
-    # `now` comes as a datetime in UTC with every evaluation: it is compared as it is.
-    limit = nearest(farthest(good)) if good else None
-
-    def quick_test(value: Any) -> bool | None:
-        return compare(value, limit) if type(value) is datetime and value.tzinfo is UTC else test(value)
-
-    return prepared(good, problems, lambda _: test if limit is None else quick_test)
-
-
-def _instant_wanted(condition: Attribute) -> str:
-    epoch = {None: "", "s": " or seconds since 1970", "ms": " or milliseconds since 1970"}[condition.epoch]
-    return f'an instant such as "2027-01-04T00:00:00Z"{epoch}'
-
-
-# Versions and addresses
-
-
-def _versions(condition: Attribute, build: Callable[[list[semver.Version]], Callable[[Any], bool]]) -> Prepared:
-    read = _version_reader(condition)
-    good, problems = understood(condition, read, _version_wanted(condition))
-    return prepared(good, problems, lambda values: spread(read, build(values)))
-
-
-def _version_order(condition: Attribute, farthest: _Farthest, compare: _Compare) -> Prepared:
-    return _versions(condition, lambda good: _beyond(good, farthest, compare))
-
-
-def _version_equal(condition: Attribute) -> Prepared:
-    return _versions(condition, lambda good: frozenset(good).__contains__)
-
-
-def _version_range(condition: Attribute, sign: Literal["^", "~"]) -> Prepared:
-    read = text_reader(condition)
-
-    def allowed(value: Any) -> semver.Range | None:
-        written = read(value)
-        return None if written is None else semver.allowed(written, sign, condition.lenient)
-
-    good, problems = understood(condition, allowed, _version_wanted(condition))
-
-    def holds(found: semver.Version) -> bool:
-        return any(semver.within(found, borders) for borders in good)
-
-    return prepared(good, problems, lambda _: spread(_version_reader(condition), holds))
-
-
-def _version_reader(condition: Attribute) -> Callable[[Any], semver.Version | None]:
-    read, lenient = text_reader(condition), condition.lenient
-
-    def version(value: Any) -> semver.Version | None:
-        written = read(value)
-        return None if written is None else semver.version(written, lenient)
-
-    return version
-
-
-def _version_wanted(condition: Attribute) -> str:
-    forms = {"no": '"1.2.3"', "partial": '"1.2.3", "1.2" or "1"', "any": '"v1.2.3", "1.2" or "1"'}
-    return f'a semantic version such as {forms[condition.lenient]} ("lenient" is "{condition.lenient}")'
+# Addresses
 
 
 def _cidr(condition: Attribute) -> Prepared:
+    from grayflow.core import addresses
+
     wanted = 'a network such as "10.0.0.0/8" or "2001:db8::/32", or an address'
     good, problems = understood(condition, addresses.network, wanted)
     known = addresses.Networks.of(good)
     return prepared(good, problems, lambda _: spread(addresses.address, known.__contains__))
-
-
-def _ordering(
-    build: Callable[[Attribute, _Farthest, _Compare], Prepared], farthest: _Farthest, compare: _Compare
-) -> Callable[[Attribute], Prepared]:
-    return lambda condition: build(condition, farthest, compare)
 
 
 _MEANINGS: Mapping[str, Callable[[Attribute], Prepared]] = {
@@ -329,20 +230,8 @@ _MEANINGS: Mapping[str, Callable[[Attribute], Prepared]] = {
     "ends_with": _ends_with,
     "contains": _contains,
     "matches": _matches,
-    "lt": _ordering(_numbers, max, operator.lt),
-    "le": _ordering(_numbers, max, operator.le),
-    "gt": _ordering(_numbers, min, operator.gt),
-    "ge": _ordering(_numbers, min, operator.ge),
-    "before": _before,
-    "after": _after,
-    "semver_eq": _version_equal,
-    "semver_lt": _ordering(_version_order, max, operator.lt),
-    "semver_le": _ordering(_version_order, max, operator.le),
-    "semver_gt": _ordering(_version_order, min, operator.gt),
-    "semver_ge": _ordering(_version_order, min, operator.ge),
-    "semver_caret": lambda condition: _version_range(condition, "^"),
-    "semver_tilde": lambda condition: _version_range(condition, "~"),
     "cidr": _cidr,
+    **ORDERINGS,
 }
 
 BUILT_IN: frozenset[str] = frozenset(_MEANINGS)

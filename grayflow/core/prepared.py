@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from grayflow.core.flag import Attribute
-from grayflow.core.values import LISTS, any_element, as_number, as_text, number, shown, text
+from grayflow.core.values import as_number, as_text, number, over_elements, shown, text
 
 __all__ = [
     "Prepared",
@@ -93,10 +93,7 @@ def spread(read: Callable[[Any], T | None], holds: Callable[[T], bool | None]) -
         meant = read(value)
         return None if meant is None else holds(meant)
 
-    def test(value: Any) -> bool | None:
-        return any_element(one, value) if issubclass(type(value), LISTS) else one(value)
-
-    return test
+    return over_elements(one)
 
 
 def quick_on(plain: type, holds: Callable[[Any], bool | None], otherwise: Test) -> Test:

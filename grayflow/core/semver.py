@@ -79,8 +79,8 @@ def _read(written: str, lenient: Leniency) -> tuple[Version, int] | None:
     if order is None or (build is not None and "" in build.split(".")):
         return None
     given = 1 if minor is None else 2 if patch is None else 3
-    core = tuple((len(part), part) if part is not None else _ZERO for part in (major, minor, patch))
-    return (core, order), given
+    minor, patch = minor or "0", patch or "0"
+    return (((len(major), major), (len(minor), minor), (len(patch), patch)), order), given
 
 
 def _pre_release(written: str) -> tuple[object, ...] | None:

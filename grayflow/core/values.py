@@ -18,13 +18,13 @@ __all__ = [
     "LISTS",
     "LONGEST_NUMBER",
     "Alternatives",
-    "any_element",
     "as_number",
     "as_text",
     "equal",
     "json_value",
     "kind",
     "number",
+    "over_elements",
     "shown",
     "text",
 ]
@@ -38,6 +38,7 @@ LONGEST_NUMBER = 400
 LISTS = (list, tuple, set, frozenset)
 """What counts as a list attribute. A set has no order, so it has elements but equals no JSON list."""
 
+_PLAIN = frozenset({str, int, float, bool, type(None), dict})
 _TOO_LARGE = 10**LONGEST_NUMBER
 _BLANKS = " \t\n\r\f\v"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
@@ -115,21 +116,34 @@ def kind(value: Any) -> str | None:
         return "number"
     if issubclass(given, LISTS):
         return "list"
-    return "object" if issubclass(given, Mapping) else None
+    return "object" if _is_object(value) else None
 
 
-def any_element(test: Callable[[Any], bool | None], elements: Iterable[Any]) -> bool | None:
-    """True if the test is for any element; else False if it read one or there is none; else None."""
-    answer: bool | None = None
-    empty = True
-    for element in elements:
-        empty = False
-        found = test(element)
-        if found:
-            return True
-        if found is False:
-            answer = False
-    return False if empty else answer
+def _is_object(value: Any) -> bool:
+    return type(value) is dict or issubclass(type(value), Mapping)
+
+
+def over_elements(test: Callable[[Any], bool | None]) -> Callable[[Any], bool | None]:
+    """
+    Carry a test over lists: true if it is for any element; else false if it read one or there is none; else None.
+
+    What is no list is tested as it is.
+    """
+
+    def either(value: Any) -> bool | None:
+        given = type(value)
+        if given in _PLAIN or not issubclass(given, LISTS):
+            return test(value)
+        answers = False if len(value) == 0 else None
+        for element in value:
+            found = test(element)
+            if found:
+                return True
+            if found is False:
+                answers = False
+        return answers
+
+    return either
 
 
 def json_value(value: Any, depth: int = 0) -> Any:
@@ -148,7 +162,7 @@ def json_value(value: Any, depth: int = 0) -> Any:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     if issubclass(type(value), (list, tuple)):
         return tuple(json_value(element, depth + 1) for element in value)
-    if issubclass(type(value), Mapping):
+    if _is_object(value):
         return {_name(name): json_value(element, depth + 1) for name, element in value.items()}
     raise ValueError(f"{shown(value)} is no JSON value")
 
@@ -181,7 +195,7 @@ def equal(value: Any, wanted: Any, depth: int = 0) -> bool:
             and all(equal(mine, other, depth + 1) for mine, other in zip(value, wanted, strict=False))
         )
     return (
-        issubclass(type(value), Mapping)
+        _is_object(value)
         and len(value) == len(wanted)
         and all(name in value and equal(value[name], other, depth + 1) for name, other in wanted.items())
     )
@@ -210,10 +224,13 @@ class Alternatives(msgspec.Struct, frozen=True):
 
     def __contains__(self, value: Any) -> bool:
         """Whether any of them equals `value`."""
+        given = type(value)
+        if given is int or given is float:
+            return value in self.numbers
+        if given is bool:
+            return value in self.booleans
         if value is None:
             return self.null
-        if type(value) is bool:
-            return value in self.booleans
         written = text(value)
         if written is not None:
             return written in self.strings

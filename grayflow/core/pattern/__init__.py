@@ -22,9 +22,10 @@ from typing import Any
 
 import msgspec
 
-from grayflow.core.pattern.cost import LONGEST_SUBJECT, MOST_STEPS, check_shape, check_size, steps
+from grayflow.core.pattern.cost import LONGEST_SUBJECT, MOST_STEPS, steps
 from grayflow.core.pattern.parser import parse
 from grayflow.core.pattern.render import has_inside, render
+from grayflow.core.pattern.shape import check_shape, check_size
 from grayflow.core.pattern.simple import committed, trimmed
 from grayflow.core.pattern.tree import Node
 
@@ -69,8 +70,9 @@ def compile_pattern(text: str, *, fold: bool = False) -> Pattern:
     quick = committed(wanted)
     if steps(quick) > MOST_STEPS:
         raise ValueError(
-            f"on some text of {LONGEST_SUBJECT} characters the search could take more than {MOST_STEPS:,} steps. Begin "
-            "it with ^, lower the bounds of its repeats, or let each repeat be followed by a character that it cannot take"
+            f"on some text of {LONGEST_SUBJECT} characters the search could take more than {MOST_STEPS:,} steps. "
+            "Begin the pattern with ^, lower the bounds of its repeats, or let each repeat be followed by a character "
+            "that it cannot take"
         )
     return Pattern(short=re.compile(render(quick, "re"), re.ASCII).search, long=_re2(wanted))
 
