@@ -72,9 +72,15 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Quotes what the loader, or one that speaks YAML 1.1, would take for something else than text."""
 
+    def text(self, value: str) -> yaml.ScalarNode:
+        """Return text as it stands, or escaped: PyYAML 6.0 folds line ends such as U+0085 into spaces elsewhere."""
+        style = None if value.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
 
 for _tag, _pattern, _first in _SCALARS:
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.mapping)
+_Dumper.add_representer(str, _Dumper.text)

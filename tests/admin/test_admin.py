@@ -330,7 +330,7 @@ async def test_other_verbs_refuse_a_document_that_cannot_be_read_and_say_the_way
         await admin.create(flag("x"))
         await write_raw(store, UNREADABLE, expected=1)
 
-        with pytest.raises(InvalidFlagError, match="(?s)roll it back.*from_the_future"):
+        with pytest.raises(InvalidFlagError, match=r"(?s)roll it back.*from_the_future"):
             await admin.switch_on("x")
         assert (await admin.rollback("x", to=1)).after == flag("x")
 
@@ -394,7 +394,7 @@ async def test_the_audit_always_has_an_actor():
 
 
 async def test_a_namespace_that_is_not_the_stores_own_is_refused():
-    with pytest.raises(ConfigurationError, match="'shop'.*'default'"):
+    with pytest.raises(ConfigurationError, match=r"'shop'.*'default'"):
         Admin(MemoryStore(), namespace="shop")
 
 

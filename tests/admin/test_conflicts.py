@@ -1,12 +1,12 @@
 """Several admins at once: nothing is lost, and who edits a whole document is told."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import anyio
 import pytest
 
 from grayflow.admin import Admin, Saved
-from grayflow.core.flag import Flag
 from grayflow.errors import ConflictError
 from grayflow.store.memory import MemoryStore
 from grayflow.store.port import Change, Edit, Store
@@ -97,7 +97,7 @@ class Unhurried:
 
 
 async def test_twenty_writers_at_once_all_land(open_store: OpenStore):
-    landed: list[Saved[Flag]] = []
+    landed: list[Saved] = []
 
     async def write(admin: Admin, number: int) -> None:
         match number % 3:
@@ -122,7 +122,7 @@ async def test_twenty_writers_at_once_all_land(open_store: OpenStore):
     assert "off" not in held.targets
     # Revisions are dense, each change begins where the one before it ended, and the newest is what is stored.
     assert [change.revision for change in history] == list(range(revision, 0, -1))
-    for newer, older in zip(history, history[1:], strict=False):
+    for newer, older in pairwise(history):
         assert newer.before is not None
         assert (newer.before.revision, newer.before.data) == (older.revision, older.document)
     written = {saved.revision for saved in landed if saved.changed}

@@ -143,10 +143,10 @@ async def test_every_way_to_take_a_variant_away_is_a_switch_off(open_store: Open
     async with Admin(open_store(), actor="ann") as admin:
         for number, take in enumerate(
             (
-                lambda key: admin.switch_off(key),
+                admin.switch_off,
                 lambda key: admin.set_percent(key, 0),
-                lambda key: admin.archive(key),
-                lambda key: admin.delete(key),
+                admin.archive,
+                admin.delete,
                 lambda key: admin.edit(flag(key, enabled=True, otherwise="off")),
                 lambda key: admin.import_(f'{{"key": "{key}"}}'),
             )

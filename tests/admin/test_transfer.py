@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +101,14 @@ def test_yaml_means_what_it_says():
     }
 
 
+@given(st.text() | st.sampled_from(["on", "off", "1e3", "010", "12:30", "2027-01-01", "~", "null", "a\x85b", "<<", "="]))
+def test_any_text_survives_yaml(text: str):
+    document = msgspec.json.encode({"key": "a", "description": text, "metadata": {text or "x": text}})
+    parsed = read_text(write_text([("flag", "a", document)], "yaml"), "yaml")
+
+    assert [json.loads(one.data) for one in parsed.documents] == [json.loads(document)]
+
+
 @pytest.mark.parametrize(
     ("name", "format_"),
     [("a.json", "json"), ("a.JSONL", "jsonl"), ("b/a.ndjson", "jsonl"), ("a.yml", "yaml"), ("-", None)],
@@ -179,15 +188,13 @@ async def test_five_thousand_flags_are_imported(open_store: OpenStore):
 
 
 async def test_bad_documents_are_each_reported_and_the_good_ones_written(open_store: OpenStore):
-    text = "\n".join(
-        [
-            '{"key": "good"}',
-            '{"key": "bad", "rules": [{"serve": "onn"}, {"percent": 200}]}',
-            "nonsense",
-            '{"key": "worse", "rules": [{"when": [{"type": "attribute", "name": "a", "op": "xx", "values": [1]}]}]}',
-            '{"key": "fine", "enabled": true}',
-        ]
-    )
+    text = """
+{"key": "good"}
+{"key": "bad", "rules": [{"serve": "onn"}, {"percent": 200}]}
+nonsense
+{"key": "worse", "rules": [{"when": [{"type": "attribute", "name": "a", "op": "xx", "values": [1]}]}]}
+{"key": "fine", "enabled": true}
+""".strip()
     async with Admin(open_store(), actor="ann") as admin:
         report = await admin.import_(text, format="jsonl")
 
