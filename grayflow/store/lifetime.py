@@ -33,11 +33,13 @@ class Lifetime:
         Raises:
             LifetimeError: held in another loop, or by the process that this one was forked from.
         """
+        if self._blocks:
+            self._check_process()
         loop = get_running_loop()
         if self._blocks and self._loop is not None and self._loop.is_closed():
             self._blocks = 0  # that loop ended without leaving the block; nothing can use its connections any more
         if self._blocks:
-            self._check_owner(loop)
+            self._check_loop(loop)
         self._loop, self._process = loop, os.getpid()
         self._blocks += 1
         return self._blocks == 1
@@ -57,13 +59,16 @@ class Lifetime:
         """
         if not self._blocks:
             raise LifetimeError(f"this {self._name} is not open; use it inside: async with {self._name}(...) as store:")
-        self._check_owner(get_running_loop())
+        self._check_process()  # first: in a forked child asyncio says that no loop is running
+        self._check_loop(get_running_loop())
 
-    def _check_owner(self, loop: AbstractEventLoop) -> None:
+    def _check_process(self) -> None:
         if self._process != os.getpid():
             raise LifetimeError(
                 f"this {self._name} was opened by process {self._process}, from which this one ({os.getpid()}) "
                 "was forked; make a new one after the fork"
             )
+
+    def _check_loop(self, loop: AbstractEventLoop) -> None:
         if self._loop is not loop:
             raise LifetimeError(f"this {self._name} was opened in another event loop; make one for each loop")

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from grayflow.clock import Clock
 from grayflow.errors import (
     NotInitializedError,
     StoreAccessError,
@@ -26,9 +25,6 @@ from grayflow.store.port import SCHEMA
 from grayflow.store.sqlite.tables import APPLICATION_ID, TABLES
 
 __all__ = ["File", "transaction", "translate"]
-
-_SETTLE_S = 1.0
-"""How often at most the log is moved into the file: it costs two more waits for the disk than a commit alone."""
 
 Signature = tuple[int, int, int, int]
 """Device, inode, size and time of the last modification."""
@@ -83,18 +79,15 @@ class File:
     Args:
         path: Absolute.
         busy_timeout: Seconds to wait for another writer.
-        clock: Tells when to settle again.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float, clock: Clock) -> None:
+    def __init__(self, path: Path, *, busy_timeout: float) -> None:
         self.path = path
         self.opened = 0
         """How many connections there have been: `PRAGMA data_version` compares within one only."""
         self._busy_timeout = busy_timeout
         self._connection: sqlite3.Connection | None = None
         self._signature: Signature | None = None
-        self._clock = clock
-        self._settled = -_SETTLE_S
         self._unsettled = False
 
     def connection(self, namespace: str) -> sqlite3.Connection:
@@ -127,6 +120,7 @@ class File:
 
     def create(self) -> None:
         """Make the file and its tables where there are none; leave those of others alone."""
+        self._look()
         connection = self._connect("rwc")
         try:
             if self._is_empty(connection):
@@ -141,24 +135,30 @@ class File:
             connection.close()
 
     def written(self) -> bool:
-        """
-        Take note of a commit, and return whether the path still names the file that it went to.
-
-        Now and then this moves what was committed from the log beside the file into the file, so that whoever copies
-        or replaces the file meets all of it in one place; the change itself is safe before.
-        """
-        if not self._is_in_place():
-            return False
+        """Take note of a commit, and return whether the path still names the file that it went to."""
         self._unsettled = True
-        if self._clock.monotonic() - self._settled >= _SETTLE_S:
-            self._settle()
-        return True
+        return self._is_in_place()
+
+    def settle(self) -> None:
+        """
+        Move what was committed from the log beside the file into the file, if nobody is in the way.
+
+        The changes are safe before. With this the file is whole by itself, so that whoever copies it copies all of
+        it, and whoever puts another in its place finds no log that would spoil it. Not done where the path names
+        another file already: the log may be that one's.
+        """
+        if self._connection is None or not self._unsettled or not self._is_in_place():
+            return
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        with suppress(sqlite3.Error):  # somebody reads just now: the next time will do for this one too
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000)}")
+        self._unsettled = False
+        self._signature = self._look()  # the file was touched by ourselves
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        # Not where the path names another file by now: its log may be the one that our connection would empty.
-        if self._unsettled and self._is_in_place():
-            self._settle()
+        self.settle()
         connection, self._connection, self._signature = self._connection, None, None
         self._unsettled = False
         if connection is not None:
@@ -169,16 +169,6 @@ class File:
             found = self._look()
             return found is not None and self._signature is not None and found[:2] == self._signature[:2]
         return False
-
-    def _settle(self) -> None:
-        if self._connection is None:
-            return
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        with suppress(sqlite3.Error):  # somebody reads just now: the next commit settles this one too
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000)}")
-        self._settled, self._unsettled = self._clock.monotonic(), False
-        self._signature = self._look()  # the file was touched by ourselves
 
     def _look(self) -> Signature | None:
         try:

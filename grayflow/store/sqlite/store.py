@@ -28,6 +28,9 @@ __all__ = ["SQLiteStore"]
 
 T = TypeVar("T")
 
+_SETTLE_S = 0.2
+"""After a pause of this length the file is made whole; it costs two more waits for the disk than a commit alone."""
+
 
 class SQLiteStore(Store):
     """
@@ -156,7 +159,11 @@ class SQLiteStore(Store):
         return await self._open()[0].run(work)
 
     async def _write(self, work: Callable[[File], T]) -> T:
-        return await self._open()[1].run(work)
+        writer = self._open()[1]
+        try:
+            return await writer.run(work)
+        finally:
+            writer.later(_SETTLE_S, File.settle)
 
     def _open(self) -> tuple[Worker, Worker]:
         self._lifetime.check()
@@ -164,7 +171,7 @@ class SQLiteStore(Store):
         return self._workers
 
     def _worker(self) -> Worker:
-        return Worker(File(self._path, busy_timeout=self._busy_timeout, clock=self._clock), patience=self._busy_timeout)
+        return Worker(File(self._path, busy_timeout=self._busy_timeout), patience=self._busy_timeout)
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:

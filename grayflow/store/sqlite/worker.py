@@ -39,6 +39,8 @@ class Worker:
     def __init__(self, file: File, *, patience: float) -> None:
         self._file = file
         self._patience = patience + _ANSWER_S
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="grayflow sqlite")
 
     async def run(self, work: Callable[[File], T]) -> T:
@@ -60,12 +62,26 @@ class Worker:
                 "write without a break. What was to be written may have been"
             ) from error
 
+    def later(self, seconds: float, work: Callable[[File], None]) -> None:
+        """Do `work` after a pause, unless there is other work for `later` until then. Its errors are nobody's."""
+        self._forget()
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, lambda: self._executor.submit(self._do, work))
+
     async def aclose(self) -> None:
         """Close the file after the work that is running. Waits a moment for that; it happens in any case."""
+        self._forget()
+        self._closed = True
         closed = self._executor.submit(self._file.close)
         self._executor.shutdown(wait=False)
         with anyio.CancelScope(shield=True):
             await asyncio.wait({asyncio.wrap_future(closed)}, timeout=_CLOSE_S)
+
+    def _forget(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _do(self, work: Callable[[File], T]) -> T:
         try:
