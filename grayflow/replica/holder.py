@@ -81,6 +81,11 @@ class Holder:
         return self._clock.monotonic() - self._proved_at
 
     @property
+    def freshness(self) -> Freshness:
+        """How far the held snapshot may be believed at this moment."""
+        return state(self.age_s, *self._bounds)
+
+    @property
     def flips_in(self) -> float:
         """Seconds until the freshness changes if no proof arrives."""
         return flips_in(self.age_s, *self._bounds)
@@ -133,14 +138,11 @@ class Holder:
 
     def tick(self) -> None:
         """Look at the age again, and show a new view if it means something else now."""
-        if self._held is not None and self._freshness() != self.view.freshness:
-            self._change_to(self.view.but(self._freshness()), None)
-
-    def _freshness(self) -> Freshness:
-        return state(self.age_s, *self._bounds)
+        if self._held is not None and self.freshness != self.view.freshness:
+            self._change_to(self.view.but(self.freshness), None)
 
     def _show(self, held: Held, breaks: int, change: Change | None) -> None:
-        self._change_to(View(held.snapshot, held.generations, self._freshness(), breaks=breaks), change)
+        self._change_to(View(held.snapshot, held.generations, self.freshness, breaks=breaks), change)
 
     def _change_to(self, view: View, change: Change | None) -> None:
         before, self.view = self.view, view

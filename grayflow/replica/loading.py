@@ -60,9 +60,7 @@ async def assemble(state: State, builder: Builder, meanwhile: deque[Change]) -> 
     return held
 
 
-async def _add(
-    documents: Mapping[str, Document], add: Callable[[str | None, Document], None], slices: Slices
-) -> None:
+async def _add(documents: Mapping[str, Document], add: Callable[[str | None, Document], None], slices: Slices) -> None:
     for key, document in documents.items():
         add(key, document)
         await slices.after(document.data)

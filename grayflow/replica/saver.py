@@ -112,9 +112,7 @@ class Saver:
         proved_at = self._clock.now() - round(self._holder.age_s * 1e9)
         flags, segments = dict(self._flags), dict(self._segments)
         try:
-            await to_thread.run_sync(
-                self._write, self._holder.view, flags, segments, proved_at, abandon_on_cancel=True
-            )
+            await to_thread.run_sync(self._write, self._holder.view, flags, segments, proved_at, abandon_on_cancel=True)
         except OSError as error:
             if not self._failing:
                 log.warning("the last good flags were not saved to %s: %s; the file is as it was", self._path, error)

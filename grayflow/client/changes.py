@@ -1,0 +1,151 @@
+"""
+Telling the application that a flag's document changed.
+
+Handlers run in tasks of their own, never where changes are received, so a slow one delays nobody but itself. What it
+has not heard yet is kept per flag: the newest change wins, the earlier ones are merged into it and counted.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from grayflow.core.flag import Flag
+from grayflow.core.snapshot import Snapshot
+from grayflow.replica.view import View
+from grayflow.store.port import Change
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+__all__ = ["ChangeHandler", "Changes"]
+
+log = logging.getLogger("grayflow.client")
+
+ChangeHandler = Callable[[Flag | None, Flag | None], Awaitable[None] | None]
+"""Gets a flag before and after, `None` where there is or was none; may be async."""
+
+_WAITING = 10_000
+_SLICE = 100
+
+
+class Changes:
+    """The handlers of one client. `see` is a listener of the holder."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        """Changes that were merged into a newer one, or given up because too many flags waited."""
+        self.errors = 0
+        """How often a handler raised."""
+        self._told: Snapshot | None = None
+        self._latest: Snapshot | None = None
+        self._handlers: list[_Handler] = []
+        self._everything = False
+        self._touched: dict[str, int] = {}
+        self._wake = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, key: str | None, handler: ChangeHandler, current: Snapshot | None) -> None:
+        """Let a handler hear of one flag, or of all."""
+        added = _Handler(self, key, handler)
+        if not self._handlers:
+            self._told = current
+        self._handlers.append(added)
+        if self._tasks is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._start, added)
+
+    def see(self, before: View, after: View, change: Change | None) -> None:
+        """Note what changed; it is looked at later."""
+        if not self._handlers or after.snapshot is before.snapshot:
+            return
+        if self._told is None:
+            self._told = after.snapshot  # the first flags of a process are no change
+            return
+        if change is None:
+            self._everything = True
+        elif change.kind == "flag":
+            self._touched[change.key] = self._touched.get(change.key, 0) + 1
+        self._latest = after.snapshot
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Compare, and hand out what changed; for ever."""
+        self._loop = asyncio.get_running_loop()
+        async with anyio.create_task_group() as self._tasks:
+            for handler in self._handlers:
+                self._start(handler)
+            while True:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                await self._compare()
+
+    def _start(self, handler: "_Handler") -> None:
+        if self._tasks is not None and not self._tasks.cancel_scope.cancel_called:
+            self._tasks.start_soon(handler.run, name=f"grayflow on_change {handler.key or 'any flag'}")
+
+    async def _compare(self) -> None:
+        told, latest = self._told, self._latest
+        if told is None or latest is None:
+            return
+        touched, everything = self._touched, self._everything
+        self._told, self._touched, self._everything = latest, {}, False
+        keys = chain(latest.flags, (key for key in told.flags if key not in latest.flags)) if everything else touched
+        for index, key in enumerate(keys):
+            self.dropped += max(0, touched.get(key, 1) - 1)
+            self._compare_one(key, told, latest)
+            if index % _SLICE == _SLICE - 1:
+                await checkpoint()
+
+    def _compare_one(self, key: str, told: Snapshot, latest: Snapshot) -> None:
+        old, new = told.flag(key), latest.flag(key)
+        before, after = (None if old is None else old[0]), (None if new is None else new[0])
+        if before is not after and before != after:
+            for handler in self._handlers:
+                if handler.key is None or handler.key == key:
+                    handler.put(key, before, after)
+
+
+class _Handler:
+    """One function, and what it has not heard yet."""
+
+    def __init__(self, changes: Changes, key: str | None, function: ChangeHandler) -> None:
+        self.key = key
+        self._changes, self._function = changes, function
+        self._waiting: dict[str, tuple[Flag | None, Flag | None]] = {}
+        self._wake = anyio.Event()
+
+    def put(self, key: str, before: Flag | None, after: Flag | None) -> None:
+        """Keep a change until the function has time; of one flag, one."""
+        if key in self._waiting:
+            before = self._waiting.pop(key)[0]
+            self._changes.dropped += 1
+        elif len(self._waiting) >= _WAITING:
+            del self._waiting[next(iter(self._waiting))]
+            self._changes.dropped += 1
+        self._waiting[key] = (before, after)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Call the function for each change; for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            while self._waiting:
+                key = next(iter(self._waiting))
+                await self._call(key, *self._waiting.pop(key))
+                await checkpoint()
+
+    async def _call(self, key: str, before: Flag | None, after: Flag | None) -> None:
+        try:
+            result = self._function(before, after)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            self._changes.errors += 1
+            log.warning("on_change handler %r raised for flag %r", self._function, key, exc_info=error)

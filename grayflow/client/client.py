@@ -1,0 +1,423 @@
+"""The client: what a service holds, asks, starts and closes."""
+
+import random as randomness
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+from grayflow.client.changes import ChangeHandler, Changes
+from grayflow.client.evaluator import UNKNOWN, Evaluator
+from grayflow.client.health import Health, HealthState, examine
+from grayflow.client.hooks import Hook
+from grayflow.client.life import NEVER_STARTED, Life
+from grayflow.client.live import Live
+from grayflow.client.options import ClientOptions, Duration, OnFailure, seconds
+from grayflow.client.resolvers import Resolver
+from grayflow.client.scope import Override, Scope
+from grayflow.clock import Clock
+from grayflow.core.context import Context, as_context
+from grayflow.core.decision import Decision
+from grayflow.core.extensions import Extensions
+from grayflow.core.frozen import FrozenDict, FrozenList
+from grayflow.core.outcomes import finish
+from grayflow.core.position import Position
+from grayflow.core.snapshot import Snapshot
+from grayflow.errors import ConfigurationError
+from grayflow.replica.replica import Replica
+from grayflow.store.port import Store
+from grayflow.store.urls import open_store
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+H = TypeVar("H", bound=ChangeHandler)
+
+_PLAIN: Mapping[type, type] = {FrozenDict: dict, FrozenList: list}
+
+AnyContext = Context | Mapping[str, Any] | None
+
+
+class Client:
+    """
+    The flags of one namespace, kept in memory and up to date, for one process.
+
+        async with Client("redis://localhost:6379/0", namespace="shop") as flags:
+            if await flags.is_enabled("payment_v2", Context(user_id="42")):
+                ...
+
+    Building it does no I/O and needs no event loop. Entering (or `start`) connects and waits for the flags; leaving
+    (or `aclose`) ends everything that it started. Evaluation takes no lock, does no I/O and never raises; it may be
+    called from any thread and event loop, before, during and after, and what it could not do the decision says.
+
+    Args:
+        store: Where the flags are: a URL (see `open_store`), or a store. A store that is open already stays open when
+            the client closes; one that is not is opened and closed by the client.
+        namespace: The environment in it, `"default"` if left out; with a store instance, the store's own.
+        context_type: The class of your contexts, a subclass of `Context`.
+        extensions: Foreign hashes and operators that flags name.
+        ttl: Between two proofs that the flags are still the store's, ± 20 %. Changes do not wait for it, they are
+            pushed. After three times as long without a proof decisions are marked stale.
+        max_staleness: Without a proof for that long, each flag follows its failure policy. May be infinite.
+        start_timeout: How long entering waits for the flags before it goes on without them; 0 does not wait.
+        require_ready: Entering raises instead of going on without a proof.
+        on_failure: The failure policy of flags that have none: `"caller_default"`, `"last_known"` or
+            `{"variant": NAME}`.
+        resolvers: Attribute name -> async function of the context, awaited where a rule needs an attribute that the
+            context lacks: once per scope, or once per evaluation outside of one.
+        resolver_timeout: After that long an attribute counts as absent.
+        last_good: A file to keep the flags in, for a start while the store is away. Owner-only, replaced atomically.
+        last_good_max_age: An older file is not used. May be infinite.
+        hooks: See `Hook`.
+        clock: The time; for tests.
+        name: Of this service, shown by servers and in hooks; 1 to 64 of `A-Za-z0-9._-`.
+        confirm_timeout: How long an evaluation with `freshness="confirmed"`, or a scope with `at_least`, may wait.
+        random: Draws from `[0, 1)`, for jitter; for tests.
+
+    Durations are seconds or a `timedelta`.
+
+    Raises:
+        ConfigurationError: an option cannot be used; the text names it and what is allowed.
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a default, and one place to look is worth more than few
+        self,
+        store: Store | str,
+        *,
+        namespace: str | None = None,
+        context_type: type[Context] = Context,
+        extensions: Extensions | None = None,
+        ttl: Duration = 10.0,
+        max_staleness: Duration = 300.0,
+        start_timeout: Duration = 5.0,
+        require_ready: bool = False,
+        on_failure: OnFailure = "caller_default",
+        resolvers: Mapping[str, Resolver] = {},
+        resolver_timeout: Duration = 1.0,
+        last_good: str | PathLike[str] | None = None,
+        last_good_max_age: Duration = 86_400.0,
+        hooks: Iterable[Hook] = (),
+        clock: Clock | None = None,
+        name: str | None = None,
+        confirm_timeout: Duration = 1.0,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        options = ClientOptions.checked(
+            context_type=context_type,
+            extensions=extensions,
+            ttl=ttl,
+            max_staleness=max_staleness,
+            start_timeout=start_timeout,
+            require_ready=require_ready,
+            on_failure=on_failure,
+            resolvers=resolvers,
+            resolver_timeout=resolver_timeout,
+            last_good=last_good,
+            last_good_max_age=last_good_max_age,
+            hooks=hooks,
+            clock=clock,
+            name=name,
+            confirm_timeout=confirm_timeout,
+            random=random,
+        )
+        self._options = options
+        self._store = _as_store(store, namespace, options)
+        self._replica = Replica(self._store, options.replica(), clock=options.clock, random=options.random)
+        self._changes = Changes()
+        self._replica.holder.listeners.append(self._changes.see)
+        self._live = Live(
+            as_context(None, options.context_type),
+            self._replica.holder,
+            quick=not options.hooks,
+            why=NEVER_STARTED,
+            troubles=self._replica.troubles,
+        )
+        self._life = Life(self._store, self._replica, self._changes, self._live, options)
+        self._evaluator = Evaluator(options, self._live, self._store.namespace, self._life.prove)
+        self._frames, self._context_type = self._evaluator.frames, options.context_type
+
+    # Lifetime
+
+    async def start(self) -> Self:
+        """
+        Connect and wait for the flags, as entering does; close it with `aclose`.
+
+        The wait is bounded by `start_timeout`. If it is over, the client goes on connecting, and decisions are the
+        callers' defaults (or come from the `last_good` file) until the flags arrive.
+
+        Returns:
+            The client.
+
+        Raises:
+            LifetimeError: it was started before, or is closed.
+            StoreError: `require_ready`, and there was no proof in time. The client is closed then.
+
+        Cancellation: everything that was started has ended when the cancellation is raised; the client is closed.
+        """
+        await self._life.start(self._frames)
+        return self
+
+    async def aclose(self) -> None:
+        """
+        End everything that the client started; afterwards flags are answered from memory, marked stale.
+
+        May be called from any task of the loop that it was started in, any number of times, by several at once.
+        Bounded: after 5 s whatever still hangs is abandoned. Shielded: a caller that is cancelled is told afterwards.
+
+        Raises:
+            Exception: the defect that ended the client before, if one did; once.
+            LifetimeError: it runs in another event loop.
+        """
+        await self._life.stop(quiet=False)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._life.stop(quiet=error is not None)
+
+    def __del__(self) -> None:
+        life: Life | None = getattr(self, "_life", None)
+        if life is not None and life.phase == "started" and not self._live.forked:
+            text = f"{self!r} was not closed; use: async with Client(...)"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            life.abandon()
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._store!r}: {self._state()}>"
+
+    # Evaluation. Methods begin with a hot path: a look-up and a call, without allocation. What it cannot answer (an
+    # override, an expired snapshot, a flag that needs the time or other flags, whatever raises) the evaluator can.
+
+    async def is_enabled(self, key: str, context: AnyContext = None, *, default: bool = False) -> bool:
+        """
+        Tell whether a boolean flag is on for a context.
+
+        Args:
+            key: The flag.
+            context: A `context_type`, or a mapping; the scope's if left out.
+            default: The answer where there is none: no such flag, no flags yet, a flag of another kind, an expired
+                snapshot without another policy.
+        """
+        if context is None or context.__class__ is self._context_type:
+            frame = self._frames.get()
+            try:
+                value = frame.checks[key](frame.context if context is None else context, frame.instant, None).value
+            except Exception:  # noqa: BLE001 - the evaluator meets it again, and puts it into the decision
+                value = None
+            if value is True or value is False:
+                return value
+        return bool((await self._evaluator.fetching(key, context, default, boolean=True)).value)
+
+    @overload
+    async def value(self, key: str, context: AnyContext = None, *, default: None) -> Any: ...
+    @overload
+    async def value(self, key: str, context: AnyContext = None, *, default: T) -> T: ...
+    async def value(self, key: str, context: AnyContext = None, *, default: Any) -> Any:
+        """
+        Return a flag's value, of the type of the default: a flag of another kind answers with the default.
+
+        A default of `None` takes any type. JSON values are shared and read-only; `copy.deepcopy` makes plain ones.
+        """
+        decision = self._quick(key, context, default)
+        return (await self._evaluator.fetching(key, context, default) if decision is None else decision).value
+
+    async def evaluate(
+        self,
+        key: str,
+        context: AnyContext = None,
+        *,
+        default: Any = None,
+        freshness: Literal["any", "confirmed"] = "any",
+    ) -> Decision:
+        """
+        Decide a flag, and say why.
+
+        Args:
+            key: The flag.
+            context: A `context_type`, or a mapping; the scope's if left out.
+            default: The value where there is none, and the type that is asked for; `None` takes any.
+            freshness: `"confirmed"` proves first, within `confirm_timeout`, that the flags are the store's at this
+                moment. If that fails, and where it cannot be done (another event loop, a forked child), the decision
+                is `stale` and its `detail` says why. In a scope the answer may differ from the pinned one.
+
+        Cancellation: nothing remains; attributes that other tasks wait for are fetched by one of them.
+        """
+        decision = self._quick(key, context, default) if freshness == "any" else None
+        if decision is not None:
+            return decision
+        return await self._evaluator.fetching(key, context, default, confirmed=freshness == "confirmed")
+
+    def peek(self, key: str, context: AnyContext = None, *, default: bool = False) -> bool:
+        """Tell whether a flag is on, as `is_enabled`; see `peek_decision`."""
+        if context is None or context.__class__ is self._context_type:
+            frame = self._frames.get()
+            try:
+                value = frame.checks[key](frame.context if context is None else context, frame.instant, None).value
+            except Exception:  # noqa: BLE001 - as in `is_enabled`
+                value = None
+            if value is True or value is False:
+                return value
+            if value is UNKNOWN:
+                return bool(default)
+        return bool(self._evaluator.now(key, context, default, boolean=True).value)
+
+    @overload
+    def peek_value(self, key: str, context: AnyContext = None, *, default: None) -> Any: ...
+    @overload
+    def peek_value(self, key: str, context: AnyContext = None, *, default: T) -> T: ...
+    def peek_value(self, key: str, context: AnyContext = None, *, default: Any) -> Any:
+        """Return a flag's value, as `value`; see `peek_decision`."""
+        decision = self._quick(key, context, default)
+        return (self._evaluator.now(key, context, default) if decision is None else decision).value
+
+    def peek_decision(self, key: str, context: AnyContext = None, *, default: Any = None) -> Decision:
+        """
+        Decide a flag from memory, as `evaluate`: synchronous, in any thread and without an event loop.
+
+        An attribute that only a resolver has counts as absent, unless the scope has fetched it already; the decision's
+        `error` is `resolver_failed` then.
+        """
+        decision = self._quick(key, context, default)
+        return self._evaluator.now(key, context, default) if decision is None else decision
+
+    def _quick(self, key: str, context: Any, default: Any) -> Decision | None:
+        if context is not None and context.__class__ is not self._context_type:
+            return None
+        frame = self._frames.get()
+        try:
+            compiled = frame.answers[key]
+            decision = compiled.evaluate(frame.context if context is None else context, frame.instant, None)
+            kind = decision.value.__class__
+            # Says the same as `finish`, only sooner: a value of the default's very type is what was asked for.
+            if _PLAIN.get(kind, kind) is default.__class__:
+                return decision
+            return finish(decision, compiled.kind, default)
+        except Exception:  # noqa: BLE001 - as in `is_enabled`
+            return None
+
+    # Units of work
+
+    def scope(self, context: AnyContext = None, *, at_least: str | Position | None = None) -> Scope:
+        """
+        Pin one snapshot, its freshness, one instant and a context for a unit of work.
+
+            with flags.scope(Context(user_id="42")):
+                await flags.is_enabled("a"); await flags.is_enabled("b")    # cannot disagree
+
+        An inner scope keeps what is pinned and replaces the context; without one it keeps that too. Tasks started
+        inside are in the scope while it is open. Open one per message in consumers and WebSocket handlers.
+
+        Args:
+            context: For evaluations inside that give none.
+            at_least: A position's token, such as `flags.position.token()` of the process that sent a message. Needs
+                `async with`: entering waits up to `confirm_timeout` until the flags have that change, asks the store
+                once if they have not, and then goes on; decisions are `stale` if that was in vain. It pins anew.
+
+        Raises:
+            TypeError: the context is neither a `Context` nor a mapping.
+        """
+        return Scope(self._evaluator, context, at_least)
+
+    def override(self, values: Mapping[str, Any] | None = None, /, **flags: Any) -> Override:
+        """
+        Force flags to values for the length of a block and for the tasks started in it; for tests.
+
+            with flags.override({"cache.backend": "redis"}, payment_v2=True):
+                ...
+
+        Needs neither start nor store, and the flags need not exist. Values are checked against the callers' defaults
+        like those of any flag. Overrides nest, the inner one wins.
+        """
+        return Override(self._evaluator, {**(values or {}), **flags})
+
+    async def wait_for(self, token: str | Position, *, timeout: Duration = 5.0) -> None:  # noqa: ASYNC109
+        """
+        Wait until this process has a change, such as one that it just made: `flags.wait_for(change.position.token())`.
+
+        Args:
+            token: A position's token.
+            timeout: How long at most.
+
+        Raises:
+            TimeoutError: not in time, or never, because the store was replaced or lost the change; the text says which.
+            LifetimeError: the client is not running, or runs in another event loop or in the parent process.
+            ConfigurationError: the token is none.
+        """
+        position = Position.from_token(token) if isinstance(token, str) else token
+        await self._life.wait_for(position, seconds("timeout", timeout, least=0.0, endless=True))
+
+    # What is going on
+
+    @property
+    def namespace(self) -> str:
+        """The environment whose flags these are."""
+        return self._store.namespace
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The flags: those that the scope has pinned, else the current ones; `None` if there are none yet."""
+        pin = self._frames.get().pin()
+        return self._live.view().snapshot if pin is None or pin.view is None else pin.view.snapshot
+
+    @property
+    def position(self) -> Position | None:
+        """Where in the store's life `snapshot` is; its token goes into messages, for `scope(at_least=)`."""
+        snapshot = self.snapshot
+        return None if snapshot is None else snapshot.position
+
+    @property
+    def health(self) -> Health:
+        """How the client is doing."""
+        return examine(
+            self._state(), self._options.name, self._store, self._replica, self._live, self._evaluator, self._changes
+        )
+
+    def _state(self) -> HealthState:
+        if self._life.failure is not None:
+            return "failed"
+        if self._life.phase == "closed":
+            return "closed"
+        view = self._live.view()
+        return "starting" if view.snapshot is None else view.freshness
+
+    @overload
+    def on_change(self, key: str | None = None) -> Callable[[H], H]: ...
+    @overload
+    def on_change(self, key: str | None, handler: H) -> H: ...
+    def on_change(self, key: str | None = None, handler: ChangeHandler | None = None) -> Any:
+        """
+        Call a function whenever the document of a flag has changed.
+
+            @flags.on_change("payment_v2")
+            async def changed(old: Flag | None, new: Flag | None) -> None: ...
+
+        It gets the flag before and after, `None` where there was or is none. It runs in a task of the client, one call
+        at a time; if changes come faster, the newest of each flag wins. What it raises is logged and counted. The
+        flags that a process starts with are no change. May be registered before and after the start.
+
+        Args:
+            key: The flag; every flag if left out.
+            handler: The function, where this is not used as a decorator.
+        """
+        if handler is None:
+            return partial(self.on_change, key)
+        self._changes.add(key, handler, self._replica.view.snapshot)
+        return handler
+
+
+def _as_store(given: Any, namespace: str | None, options: ClientOptions) -> Store:
+    if isinstance(given, str):
+        namespace = "default" if namespace is None else namespace
+        return open_store(given, namespace=namespace, client_name=options.name, clock=options.clock)
+    if not isinstance(given, Store):
+        raise ConfigurationError(f"store is {given!r}; give a URL such as 'redis://localhost:6379/0', or a Store")
+    if namespace not in {None, given.namespace}:
+        raise ConfigurationError(
+            f"namespace is {namespace!r}, but the store was made for {given.namespace!r}; leave it out here"
+        )
+    return given

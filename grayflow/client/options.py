@@ -1,0 +1,172 @@
+"""How a client behaves: every option with its unit and bounds, checked at once and in one place."""
+
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from grayflow.client.hooks import Hook
+from grayflow.client.resolvers import Resolver
+from grayflow.clock import Clock, SystemClock
+from grayflow.core.context import Context
+from grayflow.core.extensions import Extensions
+from grayflow.errors import ConfigurationError
+from grayflow.replica.freshness import FRESH_TTLS, Policy
+from grayflow.replica.replica import ReplicaOptions
+
+__all__ = ["ClientOptions", "Duration", "OnFailure", "seconds"]
+
+Duration = float | timedelta
+"""Seconds, or a `timedelta`."""
+
+OnFailure = Policy | Mapping[str, str]
+"""`"caller_default"`, `"last_known"` or `{"variant": NAME}`."""
+
+
+class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a client, checked. Durations are seconds here; callers may give a `timedelta` instead."""
+
+    context_type: type[Context] = Context
+    extensions: Extensions = Extensions()
+    ttl_s: float = 10.0
+    """Between two checks of the store's position; at most a third of `max_staleness_s`."""
+    max_staleness_s: float = 300.0
+    start_timeout_s: float = 5.0
+    require_ready: bool = False
+    on_failure: Policy = "caller_default"
+    resolvers: Mapping[str, Resolver] = {}
+    resolver_timeout_s: float = 1.0
+    last_good: Path | None = None
+    last_good_max_age_s: float = 86_400.0
+    hooks: tuple[Hook, ...] = ()
+    clock: Clock = msgspec.field(default_factory=SystemClock)
+    name: str = "grayflow"
+    confirm_timeout_s: float = 1.0
+    random: Callable[[], float] = random.random
+
+    def replica(self) -> ReplicaOptions:
+        """Return how the replica is to follow."""
+        return ReplicaOptions(
+            ttl_s=self.ttl_s,
+            max_staleness_s=self.max_staleness_s,
+            last_good=self.last_good,
+            last_good_max_age_s=self.last_good_max_age_s,
+            context_type=self.context_type,
+            extensions=self.extensions,
+            resolvable=frozenset(self.resolvers),
+        )
+
+    @classmethod
+    def checked(cls, **given: Any) -> "ClientOptions":
+        """
+        Build from what a caller of `Client` gave.
+
+        Raises:
+            ConfigurationError: an option cannot be used; the text names it and what is allowed.
+        """
+        max_staleness_s = seconds("max_staleness", given["max_staleness"], endless=True)
+        return cls(
+            context_type=_context_type(given["context_type"]),
+            extensions=_extensions(given["extensions"]),
+            ttl_s=min(seconds("ttl", given["ttl"], least=0.01), max_staleness_s / FRESH_TTLS),
+            max_staleness_s=max_staleness_s,
+            start_timeout_s=seconds("start_timeout", given["start_timeout"], least=0.0),
+            require_ready=bool(given["require_ready"]),
+            on_failure=_on_failure(given["on_failure"]),
+            resolvers=_resolvers(given["resolvers"]),
+            resolver_timeout_s=seconds("resolver_timeout", given["resolver_timeout"]),
+            last_good=_path(given["last_good"]),
+            last_good_max_age_s=seconds("last_good_max_age", given["last_good_max_age"], endless=True),
+            hooks=_hooks(given["hooks"]),
+            clock=SystemClock() if given["clock"] is None else given["clock"],
+            name=_name(given["name"]),
+            confirm_timeout_s=seconds("confirm_timeout", given["confirm_timeout"]),
+            random=given["random"],
+        )
+
+
+def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = False) -> float:
+    """
+    Return a duration in seconds.
+
+    Args:
+        name: Of the option, for the message.
+        given: Seconds or a `timedelta`.
+        least: The smallest that makes sense.
+        endless: Whether it may be infinite.
+
+    Raises:
+        ConfigurationError: it is no duration, or out of bounds.
+    """
+    if isinstance(given, timedelta):
+        given = given.total_seconds()
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise ConfigurationError(f"{name} is {given!r}; give seconds or a datetime.timedelta")
+    if math.isnan(given) or given < least or (given == math.inf and not endless):
+        raise ConfigurationError(f"{name} is {given!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
+    return float(given)
+
+
+def _context_type(given: Any) -> type[Context]:
+    if isinstance(given, type) and issubclass(given, Context):
+        return given
+    raise ConfigurationError(f"context_type is {given!r}; give a subclass of grayflow.Context, the class itself")
+
+
+def _extensions(given: Any) -> Extensions:
+    if given is None:
+        return Extensions()
+    if isinstance(given, Extensions):
+        return given
+    raise ConfigurationError(f"extensions is {given!r}; give grayflow.Extensions(hashes={{...}}, operators={{...}})")
+
+
+def _on_failure(given: Any) -> Policy:
+    try:
+        found: Policy = msgspec.convert(given, Policy)
+    except msgspec.ValidationError:
+        raise ConfigurationError(
+            f"on_failure is {given!r}; give 'caller_default', 'last_known' or {{'variant': 'off'}}"
+        ) from None
+    return found
+
+
+def _resolvers(given: Any) -> Mapping[str, Resolver]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"resolvers is {given!r}; give a mapping from attribute names to async functions")
+    for name, resolver in given.items():
+        if not isinstance(name, str) or not callable(resolver):
+            raise ConfigurationError(
+                f"resolver {name!r} is {resolver!r}; give an async function that takes the context"
+            )
+    return dict(given)
+
+
+def _hooks(given: Iterable[Any]) -> tuple[Hook, ...]:
+    hooks = tuple(given)
+    for hook in hooks:
+        if not any(callable(getattr(hook, stage, None)) for stage in ("before", "after", "error")):
+            raise ConfigurationError(f"hook {hook!r} has none of the methods before, after and error")
+    return hooks
+
+
+def _path(given: Any) -> Path | None:
+    if given is None:
+        return None
+    if isinstance(given, str | PathLike) and str(given):
+        return Path(given)
+    raise ConfigurationError(f"last_good is {given!r}; give the path of a file")
+
+
+def _name(given: Any) -> str:
+    if given is None:
+        return "grayflow"
+    if isinstance(given, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given):
+        return given
+    raise ConfigurationError(f"name is {given!r}; use 1 to 64 of A-Z a-z 0-9 . _ -")

@@ -1,0 +1,215 @@
+"""
+One snapshot and one context for a unit of work, and flags forced to a value in tests.
+
+A block of either kind is a *frame* that a context variable points to, so tasks started inside see it and their
+siblings do not. A frame counts only while its block is open: a task that outlives the block goes on with the current
+snapshot, and keeps nothing but the context.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from grayflow.core.context import Context, as_context
+from grayflow.core.frozen import freeze
+from grayflow.core.position import Position
+from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.replica.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grayflow.client.resolvers import Resolved
+    from grayflow.core.compiler import Compiled
+    from grayflow.core.decision import Decision
+
+__all__ = ["MISSING", "Frame", "Frames", "Override", "Scope"]
+
+MISSING: Any = object()
+"""No override."""
+
+
+class Frame:
+    """
+    What an evaluation in some place of the program goes by.
+
+    Args:
+        context: Whoever the unit of work is for.
+        parent: The frame around it; `None` for the client's own.
+    """
+
+    __slots__ = ("answers", "checks", "context", "instant", "open", "overrides", "parent", "resolved", "view")
+
+    def __init__(self, context: Context, parent: "Frame | None") -> None:
+        self.context, self.parent = context, parent
+        self.open = True
+        self.view: View | None = None
+        """The pinned view; `None` where nothing is pinned."""
+        self.instant: Any = None
+        """The pinned instant, nanoseconds since 1970; `None` where the clock is asked."""
+        self.overrides: Mapping[str, Any] = {}
+        self.resolved: Resolved | None = None
+        # The two tables of the hot path: empty unless nothing but the snapshot decides.
+        self.checks: dict[str, Callable[[Any, Any, Any], Decision]] = {}
+        self.answers: dict[str, Compiled] = {}
+
+    def quicken(self, view: View) -> None:
+        """Let the hot path answer from that view, as far as its freshness allows."""
+        self.checks = view.checks if view.freshness != "expired" else {}
+        self.answers = view.answers if view.freshness == "fresh" else {}
+
+    def slow(self) -> None:
+        """Let every question be looked at properly."""
+        self.checks, self.answers = {}, {}
+
+    def pin(self) -> "Frame | None":
+        """Return the nearest open frame that pins a view, if any does."""
+        frame: Frame | None = self
+        while frame is not None and not (frame.open and frame.view is not None):
+            frame = frame.parent
+        return frame
+
+    def overridden(self, key: str) -> Any:
+        """Return what an open frame forces the flag to, `MISSING` if none does."""
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.open and key in frame.overrides:
+                return frame.overrides[key]
+            frame = frame.parent
+        return MISSING
+
+    def forces(self) -> bool:
+        """Tell whether any flag is overridden here."""
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.open and frame.overrides:
+                return True
+            frame = frame.parent
+        return False
+
+    def nearest_open(self) -> "Frame":
+        """Return the nearest frame that counts, itself included; the client's own always does."""
+        frame = self
+        while not frame.open and frame.parent is not None:
+            frame = frame.parent
+        return frame
+
+    def close(self) -> None:
+        """Let it count no more."""
+        self.open = False
+        self.slow()
+
+
+Frames = ContextVar[Frame]
+
+
+class Host(Protocol):
+    """What a scope needs of its client."""
+
+    context_type: type[Context]
+    frames: Frames
+    pinned: set[Frame]
+
+    def pin(self, context: Context | None) -> Frame:
+        """Return a frame that pins what counts here, not yet open to anybody."""
+
+    async def pin_at_least(self, context: Context | None, at_least: "str | Position") -> Frame:
+        """Wait for a change, then return a frame that pins the current view, stale if the change was not reached."""
+
+
+class Scope:
+    """
+    One snapshot, one freshness, one instant and one context, for the length of the block; see `Client.scope`.
+
+    Use it once. Inside, `position` says what is pinned.
+    """
+
+    def __init__(self, host: Host, context: Any, at_least: "str | Position | None") -> None:
+        self._host, self._at_least = host, at_least
+        self._context = None if context is None else as_context(context, host.context_type)
+        self._frame: Frame | None = None
+        self._token: Token[Frame] | None = None
+
+    @property
+    def context(self) -> Context | None:
+        """What evaluations inside go by."""
+        return self._context if self._frame is None else self._frame.context
+
+    @property
+    def position(self) -> Position | None:
+        """Where the pinned snapshot is: `None` before the block, and where there is no snapshot."""
+        return None if self._frame is None or self._frame.view is None else self._frame.view.position
+
+    def __enter__(self) -> Self:
+        if self._at_least is not None:
+            raise ConfigurationError(
+                "at_least waits for a change, so the block is: async with flags.scope(..., at_least=token):"
+            )
+        self._check_new()
+        return self._enter(self._host.pin(self._context))
+
+    def __exit__(self, *exc: object) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        self._check_new()
+        if self._at_least is None:
+            return self._enter(self._host.pin(self._context))
+        return self._enter(await self._host.pin_at_least(self._context, self._at_least))
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._leave()
+
+    def _check_new(self) -> None:
+        if self._frame is not None:
+            raise LifetimeError("this scope was entered before; make a new one: with flags.scope(...):")
+
+    def _enter(self, frame: Frame) -> Self:
+        self._frame = frame
+        self._host.pinned.add(frame)
+        self._token = self._host.frames.set(frame)
+        return self
+
+    def _leave(self) -> None:
+        if self._frame is not None and self._token is not None:
+            self._host.pinned.discard(self._frame)
+            self._frame.close()
+            _reset(self._host.frames, self._token)
+
+
+class Override:
+    """
+    Flags forced to values for the length of the block; see `Client.override`.
+
+    Use it once.
+    """
+
+    def __init__(self, host: Host, values: Mapping[str, Any]) -> None:
+        self._host = host
+        self._values = {key: freeze(value) for key, value in values.items()}
+        self._frame: Frame | None = None
+        self._token: Token[Frame] | None = None
+
+    def __enter__(self) -> Self:
+        if self._frame is not None:
+            raise LifetimeError("this override was entered before; make a new one: with flags.override(...):")
+        around = self._host.frames.get()
+        self._frame = Frame(around.context, around.nearest_open())
+        self._frame.resolved = around.resolved
+        self._frame.overrides = self._values
+        self._token = self._host.frames.set(self._frame)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._frame is not None and self._token is not None:
+            self._frame.close()
+            _reset(self._host.frames, self._token)
+
+
+def _reset(frames: Frames, token: "Token[Frame]") -> None:
+    try:
+        frames.reset(token)
+    except ValueError:
+        # Left in another context than it was entered in, as generator fixtures are. The frame is closed, and whoever
+        # still sees it sees that it counts for nothing.
+        return
