@@ -1,1 +1,156 @@
-"""Gray switches for asyncio services."""
+"""
+Gray switches for asyncio services: local snapshots pushed by Redis, awaitable evaluation, and a way back.
+
+Importing this package loads nothing else; each name is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grayflow.client.client import Client
+    from grayflow.client.health import Health
+    from grayflow.client.hooks import Hook, HookDetails
+    from grayflow.client.scope import Override, Scope
+    from grayflow.clock import Clock, SystemClock
+    from grayflow.core.context import Context
+    from grayflow.core.decision import Decision, ErrorCode, Reason
+    from grayflow.core.extensions import Extensions, Hash
+    from grayflow.core.flag import (
+        All,
+        AnyOf,
+        Attribute,
+        Bucket,
+        During,
+        First,
+        Flag,
+        FlagIs,
+        Not,
+        Rule,
+        Segment,
+        SegmentIs,
+        ServeOnFailure,
+        Split,
+    )
+    from grayflow.core.position import Position
+    from grayflow.core.snapshot import Snapshot
+    from grayflow.errors import (
+        ConfigurationError,
+        ConflictError,
+        FlagError,
+        GrayflowError,
+        HistoryGoneError,
+        InvalidFlagError,
+        LifetimeError,
+        MissingExtraError,
+        NotInitializedError,
+        Problem,
+        ReadOnlyError,
+        StoreAccessError,
+        StoreError,
+        StoreFormatError,
+        StoreUnavailableError,
+        UnknownFlagError,
+    )
+    from grayflow.store.memory import MemoryStore
+    from grayflow.store.port import Change, Store
+    from grayflow.store.urls import open_store
+
+__all__ = [
+    "All",
+    "AnyOf",
+    "Attribute",
+    "Bucket",
+    "Change",
+    "Client",
+    "Clock",
+    "ConfigurationError",
+    "ConflictError",
+    "Context",
+    "Decision",
+    "During",
+    "ErrorCode",
+    "Extensions",
+    "First",
+    "Flag",
+    "FlagError",
+    "FlagIs",
+    "GrayflowError",
+    "Hash",
+    "Health",
+    "HistoryGoneError",
+    "Hook",
+    "HookDetails",
+    "InvalidFlagError",
+    "LifetimeError",
+    "MemoryStore",
+    "MissingExtraError",
+    "Not",
+    "NotInitializedError",
+    "Override",
+    "Position",
+    "Problem",
+    "ReadOnlyError",
+    "Reason",
+    "Rule",
+    "Scope",
+    "Segment",
+    "SegmentIs",
+    "ServeOnFailure",
+    "Snapshot",
+    "Split",
+    "Store",
+    "StoreAccessError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreUnavailableError",
+    "SystemClock",
+    "UnknownFlagError",
+    "__version__",
+    "open_store",
+]
+
+_HOMES = {
+    "client.client": "Client",
+    "client.health": "Health",
+    "client.hooks": "Hook HookDetails",
+    "client.scope": "Override Scope",
+    "clock": "Clock SystemClock",
+    "core.context": "Context",
+    "core.decision": "Decision ErrorCode Reason",
+    "core.extensions": "Extensions Hash",
+    "core.flag": (
+        "All AnyOf Attribute Bucket During First Flag FlagIs Not Rule Segment SegmentIs ServeOnFailure Split"
+    ),
+    "core.position": "Position",
+    "core.snapshot": "Snapshot",
+    "errors": (
+        "ConfigurationError ConflictError FlagError GrayflowError HistoryGoneError InvalidFlagError LifetimeError "
+        "MissingExtraError NotInitializedError Problem ReadOnlyError StoreAccessError StoreError StoreFormatError "
+        "StoreUnavailableError UnknownFlagError"
+    ),
+    "store.memory": "MemoryStore",
+    "store.port": "Change Store",
+    "store.urls": "open_store",
+}
+
+__version__: str
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version("grayflow")
+    else:
+        home = next((module for module, names in _HOMES.items() if name in names.split()), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
