@@ -67,7 +67,7 @@ def summary(figures: Figures) -> tuple[tuple[str, str], ...]:
         ("decisions served", f"{requests:,} by {figures.workers} processes"),
         ("one awaited check", f"{_mean_ns(ticks):,.0f} ns"),
         ("decisions that failed", f"{sum(tick.failed for tick in ticks):,}"),
-        ("changes seen by every process", _spread([delay for act in figures.acts for delay in act.delays_ms])),
+        ("from a write to every process", _spread([delay for act in figures.acts for delay in act.delays_ms])),
     ]
     if figures.noticed_ms is not None and figures.recovered_ms is not None:
         lines += [
@@ -87,4 +87,4 @@ def _mean_ns(ticks: Sequence[Tick]) -> float:
 def _spread(delays_ms: Sequence[float]) -> str:
     if not delays_ms:
         return "-"
-    return f"median {statistics.median(delays_ms):.1f} ms, slowest {max(delays_ms):.1f} ms ({len(delays_ms)} sightings)"
+    return f"median {statistics.median(delays_ms):.1f} ms, slowest {max(delays_ms):.1f} ms"

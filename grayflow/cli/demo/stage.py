@@ -4,12 +4,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from grayflow.admin import Admin
+from grayflow.admin import Admin, Saved
 from grayflow.cli.demo.figures import Act, Figures
 from grayflow.cli.demo.fleet import Fleet
 from grayflow.cli.demo.outage import Outage
 from grayflow.cli.demo.worker import FLAG
 from grayflow.clock import SystemClock
+from grayflow.core.flag import Flag
 
 __all__ = ["PERCENTS", "Play", "Show"]
 
@@ -40,7 +41,7 @@ class Play:
     async def run(self) -> Figures:
         """Play all acts, about twenty seconds."""
         await self._fleet.until(lambda: self._fleet.all_are("fresh"), 20.0)
-        self._show.say(f"{self._fleet.size} workers are up", f"{FLAG} is off: every request takes the old code")
+        self._show.say(f"{self._fleet.size} workers are up", f"{FLAG} is off for everybody")
         await self._clock.sleep(WATCH_S / 2)
         for percent in PERCENTS:
             await self._act(f"promoted to {percent} %", self._promotion(percent))
@@ -57,13 +58,13 @@ class Play:
             recovered_ms=None if self._recovered_s is None else self._recovered_s * 1000,
         )
 
-    def _promotion(self, percent: int) -> Callable[[], Awaitable[object]]:
+    def _promotion(self, percent: int) -> Callable[[], Awaitable[Saved[Flag]]]:
         return lambda: self._admin.set_percent(FLAG, percent, reason=f"demo: {percent} %")
 
-    async def _act(self, name: str, write: Callable[[], Awaitable[object]]) -> None:
+    async def _act(self, name: str, write: Callable[[], Awaitable[Saved[Flag]]]) -> None:
         start_ns = time.monotonic_ns()
-        await write()
-        revision = (await self._admin.get(FLAG)).revision
+        saved = await write()
+        revision = saved.revision
         await self._fleet.until(lambda: self._fleet.all_saw(revision), PATIENCE_S)
         delays = self._fleet.delays_ms(revision, start_ns)
         self._acts.append(Act(name, delays))

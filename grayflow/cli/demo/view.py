@@ -17,7 +17,8 @@ from grayflow.cli.demo.fleet import Fleet
 __all__ = ["LiveView", "PlainView", "print_summary"]
 
 BAR = 24
-EVENTS = 9
+EVENTS = 10
+"""As many as there are: nothing scrolls away before the summary."""
 _STYLES = {"fresh": "green", "stale": "yellow", "expired": "red", "starting": "dim"}
 
 
