@@ -7,6 +7,8 @@ Importing this package loads nothing else; each name is loaded when it is first 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grayflow.admin.admin import Admin
+    from grayflow.admin.results import ImportReport, Removal, Saved
     from grayflow.client.client import Client
     from grayflow.client.health import Health
     from grayflow.client.hooks import Hook, HookDetails
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from grayflow.store.urls import open_store
 
 __all__ = [
+    "Admin",
     "All",
     "AnyOf",
     "Attribute",
@@ -80,6 +83,7 @@ __all__ = [
     "HistoryGoneError",
     "Hook",
     "HookDetails",
+    "ImportReport",
     "InvalidFlagError",
     "LifetimeError",
     "MemoryStore",
@@ -91,7 +95,9 @@ __all__ = [
     "Problem",
     "ReadOnlyError",
     "Reason",
+    "Removal",
     "Rule",
+    "Saved",
     "Scope",
     "Segment",
     "SegmentIs",
@@ -110,6 +116,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "admin.admin": "Admin",
+    "admin.results": "ImportReport Removal Saved",
     "client.client": "Client",
     "client.health": "Health",
     "client.hooks": "Hook HookDetails",

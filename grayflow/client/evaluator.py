@@ -28,7 +28,7 @@ from grayflow.core.snapshot import Links, Snapshot
 from grayflow.replica.freshness import policy
 from grayflow.replica.view import View
 
-__all__ = ["UNKNOWN", "Evaluator", "Prove"]
+__all__ = ["UNKNOWN", "Evaluator", "Prove", "Question"]
 
 Prove = Callable[["Position | None"], Awaitable[str]]
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grayflow.core.compiler import Compiled
     from grayflow.core.decision import Decision
 
-__all__ = ["MISSING", "Frame", "Frames", "Override", "Scope"]
+__all__ = ["MISSING", "Frame", "Frames", "Host", "Override", "Scope"]
 
 MISSING: Any = object()
 """No override."""

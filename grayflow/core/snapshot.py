@@ -24,7 +24,7 @@ from grayflow.core.sources import Sources, read_sources
 from grayflow.core.table import Table
 from grayflow.errors import Problem
 
-__all__ = ["Builder", "Snapshot"]
+__all__ = ["Builder", "Links", "Snapshot"]
 
 
 class Snapshot:
