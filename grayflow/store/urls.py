@@ -42,7 +42,7 @@ def open_store(
         case "sqlite":
             return _sqlite(parts, namespace, clock)
         case scheme if scheme in SCHEMES:
-            return _redis(RedisAddress.from_url(url), namespace, client_name)
+            return _redis(RedisAddress.from_url(url), namespace, client_name, clock)
         case scheme:
             known = ("memory", "sqlite", *SCHEMES)
             near = get_close_matches(scheme, known, 1)
@@ -76,7 +76,7 @@ def _sqlite(url: Url, namespace: str, clock: Clock | None) -> Store:
     return SQLiteStore(path[1:], namespace, busy_timeout=busy_timeout, clock=clock)
 
 
-def _redis(address: RedisAddress, namespace: str, client_name: str) -> Store:
+def _redis(address: RedisAddress, namespace: str, client_name: str, clock: Clock | None) -> Store:
     from grayflow.store.redis import RedisStore
 
-    return RedisStore(address, namespace, client_name=client_name)
+    return RedisStore(address, namespace, client_name=client_name, clock=clock)
