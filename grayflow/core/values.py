@@ -242,12 +242,14 @@ class Alternatives(msgspec.Struct, frozen=True):
 
 def shown(value: Any) -> str:
     """A value as messages show it: short, and without trusting it."""
-    written = text(value)
+    written, known = text(value), number(value)
     if written is not None:
         return repr(written if len(written) <= _SHOWN else written[:_SHOWN] + "...")
-    if value is None:
-        return "null"
-    if type(value) is bool or type(value) is float or number(value) is not None:
-        return as_text(value) or (repr(value) if type(value) is float else "a huge number")
+    if value is None or type(value) is bool:
+        return {None: "null", True: "true", False: "false"}[value]
+    if type(known) is int:
+        return str(known) if abs(known) < 10**_SHOWN else "a huge number"
+    if issubclass(type(value), float):
+        return float.__repr__(value)
     named = {"list": "a list", "object": "an object"}.get(kind(value) or "")
-    return named or f"a Python object of type {type(value).__name__}"
+    return named or f"a Python object of type {type(value).__name__[:_SHOWN]}"
