@@ -3,14 +3,19 @@
 from datetime import timedelta
 from typing import assert_type
 
-from grayflow.admin import Admin
-from grayflow.client.client import Client
-from grayflow.client.hooks import HookDetails
-from grayflow.core.context import Context
-from grayflow.core.decision import Decision, Reason
-from grayflow.core.flag import Flag
-from grayflow.core.snapshot import Snapshot
-from grayflow.errors import ConflictError, GrayflowError, InvalidFlagError
+from grayflow import (
+    Admin,
+    Client,
+    ConflictError,
+    Context,
+    Decision,
+    Flag,
+    GrayflowError,
+    HookDetails,
+    InvalidFlagError,
+    Reason,
+    Snapshot,
+)
 from grayflow.testing.builders import flag, segment
 
 
