@@ -112,7 +112,9 @@ class UnknownFlagError(FlagError):
 
     def __init__(self, key: str, *, kind: str = "flag", similar: tuple[str, ...] = ()) -> None:
         super().__init__(key)
-        self.key, self.kind, self.similar = key, kind, similar
+        self.key = key
+        self.kind = kind
+        self.similar = similar
 
     def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(map(repr, self.similar))}?" if self.similar else ""
@@ -147,7 +149,10 @@ class ConflictError(StoreError):
 
     def __init__(self, key: str, *, expected: int, actual: int, kind: str = "flag") -> None:
         super().__init__(key)
-        self.key, self.expected, self.actual, self.kind = key, expected, actual, kind
+        self.key = key
+        self.expected = expected
+        self.actual = actual
+        self.kind = kind
 
     def __str__(self) -> str:
         if not self.expected and not self.actual:
@@ -162,7 +167,8 @@ class NotInitializedError(StoreError):
 
     def __init__(self, place: str, *, namespace: str) -> None:
         super().__init__(place)
-        self.place, self.namespace = place, namespace
+        self.place = place
+        self.namespace = namespace
 
     def __str__(self) -> str:
         return (
@@ -180,7 +186,8 @@ class HistoryGoneError(StoreError):
 
     def __init__(self, revision: int, *, oldest: int) -> None:
         super().__init__(revision)
-        self.revision, self.oldest = revision, oldest
+        self.revision = revision
+        self.oldest = oldest
 
     def __str__(self) -> str:
         return f"revision {self.revision} is older than the oldest kept ({self.oldest})"
