@@ -120,6 +120,8 @@ def _done(answer: Sequence[bytes], layout: Layout) -> dict[bytes, bytes]:
             raise layout.missing()
         case [b"newer", schema]:
             raise layout.newer(schema)
+        case [b"denied", command]:
+            raise layout.denied(command)
         case [b"log", what]:
             raise layout.damaged(f"its log is inconsistent: {what.decode(errors='replace')}")
         case [b"forgotten", revision]:

@@ -11,7 +11,6 @@ The two module-level names are the price: only a hook of the interpreter runs in
 arguments. Open connections are held weakly; the list is empty except in a forked child.
 """
 
-import ctypes
 import os
 from weakref import WeakSet
 
@@ -29,9 +28,6 @@ def remember(holder: object) -> None:
 def _park() -> None:
     _parked.extend(_open)
     _open.clear()
-    # An interpreter that ends empties its modules, and would finalise the list after all: one reference too many
-    # keeps it out of reach.
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_parked))
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,8 +10,9 @@ from anyio.lowlevel import checkpoint
 
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
-from grayflow.errors import NotInitializedError, StoreError, StoreFormatError
+from grayflow.errors import NotInitializedError, StoreAccessError, StoreError, StoreFormatError
 from grayflow.store.port import SCHEMA, Change, State
+from grayflow.store.redis.acl import ACL_REMEDY
 from grayflow.store.redis.keys import is_revision
 from grayflow.store.redis.wire import UnreadableError, read_change, read_document, read_generations, unpack
 
@@ -149,6 +150,13 @@ class Layout:
         return StoreFormatError(
             f"{self._place} holds namespace {self._namespace!r} in schema {found}, and this release knows up to "
             f"{SCHEMA}. Nothing was changed; install a newer grayflow."
+        )
+
+    def denied(self, command: bytes) -> StoreError:
+        """Return the error for a right that the script found missing."""
+        words = command.decode(errors="replace")
+        return StoreAccessError(
+            f"{self._place} forbids it: the user has no right to {words}. Nothing was changed; {ACL_REMEDY}."
         )
 
     def damaged(self, what: str) -> StoreError:

@@ -9,7 +9,7 @@
 -- `decimal` because tostring(1e15) is "1e+15", and what may be larger is compared as text.
 --
 -- Names of keys and fields: keys.py and wire.py, which read what is written here.
--- Answers are lists of texts; the first says which: done, conflict, uninitialised, newer, damaged, log, forgotten.
+-- Answers are lists of texts; the first says which: done, conflict, uninitialised, newer, damaged, denied, log, forgotten.
 
 local META = {'schema', 'ready', 'epoch', 'rev', 'nonce', 'count', 'start', 'base', 'replaces'}
 
@@ -78,6 +78,17 @@ local function refusal(meta, schema)
   return nil
 end
 
+-- What stands against these commands, each a list of words, nil if the caller may run them all. Asked before the first
+-- write, because a right that is missing half-way would leave half a change.
+local function denial(commands)
+  for _, words in ipairs(commands) do
+    if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(words)) then
+      return {'denied', words[1] .. ' ' .. words[2]}
+    end
+  end
+  return nil
+end
+
 -- The fields of the log entry that made a revision with this nonce, nil if the stream does not hold it.
 local function entry_of(stream, revision, nonce)
   local found = redis.call('XRANGE', stream, revision .. '-0', revision .. '-0')[1]
@@ -118,16 +129,17 @@ local function first_answer(meta)
   if not rev then
     return nil
   end
-  local fields = entry_of(KEYS[4], rev, nonce) or entry_of(KEYS[5], rev, nonce)
-  if fields then
-    table.insert(fields, 1, 'done')
-    return fields
-  end
-  local other = redis.call('XRANGE', KEYS[4], rev .. '-0', rev .. '-0')[1]
-  if other or tonumber(meta.rev) < tonumber(rev) then
+  local logged = redis.call('XRANGE', KEYS[4], rev .. '-0', rev .. '-0')[1]
+  local fields = entry_of(KEYS[4], rev, nonce)
+  if tonumber(meta.rev) < tonumber(rev) or (logged and not fields) then
     return nil -- a fail-over lost that change; another has its revision, or will have it
   end
-  return {'forgotten', rev}
+  fields = fields or entry_of(KEYS[5], rev, nonce)
+  if not fields then
+    return {'forgotten', rev}
+  end
+  table.insert(fields, 1, 'done')
+  return fields
 end
 
 -- All generations of a flag after the commit, packed; nil if what is held cannot be read. The sums of `Marks.apply`.
@@ -198,7 +210,12 @@ local function checked(asked, meta)
     return {'damaged', 'meta'}
   end
   redis.call('XLEN', KEYS[5]) -- raises if this is no stream, while nothing is written
-  return nil, was, before
+  local denied = denial({
+    {'XADD', KEYS[4], '*', 'f', 'v'}, {'XADD', KEYS[5], '*', 'f', 'v'}, {'DEL', KEYS[5]},
+    {'HSET', KEYS[2], 'f', 'v'}, {'HDEL', KEYS[2], 'f'}, {'HSET', KEYS[1], 'f', 'v'}, {'HSET', KEYS[3], 'f', 'v'},
+    {'SET', KEYS[6], 'v'}, {'PUBLISH', asked.channel, 'v'}
+  })
+  return denied, was, before
 end
 
 local function write(asked, meta, rev, fields, entry)
@@ -332,6 +349,10 @@ local function init()
   end
   if not force and redis.call('EXISTS', unpack(KEYS)) > 0 then
     return {'damaged', 'meta'} -- not nothing, and not a namespace either: only the operator can say what it is
+  end
+  local denied = denial({{'HSET', KEYS[1], 'f', 'v'}, {'PUBLISH', channel, 'v'}})
+  if denied then
+    return denied
   end
   local top, base = log_bounds()
   local rev = highest(meta, top)

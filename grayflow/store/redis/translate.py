@@ -24,10 +24,9 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from grayflow.errors import GrayflowError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
+from grayflow.store.redis.acl import ACL_REMEDY
 
 __all__ = ["translate", "translated"]
-
-_ACL = "give the user the rules that grayflow.store.redis.acl makes for its role"
 
 _BY_CLASS: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (BusyLoadingError, StoreUnavailableError, "is still loading its data from disk; try again in a moment"),
@@ -85,7 +84,7 @@ def translate(error: Exception, place: str) -> StoreError:
         return _refused(str(error), place)
     text = f"{getattr(error, 'status_code', None) or ''} {error}".strip()
     if isinstance(error, NoPermissionError) or any(phrase in text for phrase in _DENIED):
-        return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {_ACL}.")
+        return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {ACL_REMEDY}.")
     if isinstance(error, MasterNotFoundError):
         return _no_master(text, place)
     for kind, ours, says in _BY_CLASS:
