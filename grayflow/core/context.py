@@ -13,7 +13,7 @@ import msgspec
 from grayflow.core.flag import By, First, Path
 from grayflow.core.ids import id_text
 
-__all__ = ["Context", "Fetch", "as_context", "field_names", "read", "read_id"]
+__all__ = ["Context", "Fetch", "as_context", "field_names", "read", "read_id", "walk"]
 
 C = TypeVar("C", bound="Context")
 

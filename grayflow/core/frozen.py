@@ -8,7 +8,7 @@ plain ones.
 
 from typing import Any, NoReturn
 
-__all__ = ["FrozenDict", "FrozenList", "freeze"]
+__all__ = ["FrozenDict", "FrozenList", "freeze", "thaw"]
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
