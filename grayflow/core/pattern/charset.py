@@ -134,7 +134,7 @@ def folded(ranges: Ranges) -> Ranges:
 
 def _cases(letter: str) -> set[str]:
     base = _simple_fold(letter)
-    near = {base, base.upper(), base.title()}
+    near = {base, base.lower(), base.upper(), base.title()}
     return {other for other in near if len(other) == 1 and _simple_fold(other) == base} | set(_STRANGERS.get(base, ""))
 
 
