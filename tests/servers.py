@@ -19,6 +19,8 @@ from time import monotonic
 from typing import Any, Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 __all__ = ["RedisServer", "ServerError", "find_server", "free_port"]
 
@@ -149,7 +151,13 @@ class RedisServer:
     def ask(self, *words: str | bytes | int, user: str | None = None, password: str | None = None) -> Any:
         """Run one command on a connection of its own."""
         with redis.Redis(
-            port=self.port, username=user, password=password, protocol=2, driver_info=None, socket_timeout=10
+            port=self.port,
+            username=user,
+            password=password,
+            protocol=2,
+            driver_info=None,
+            socket_timeout=10,
+            retry=Retry(NoBackoff(), 0),
         ) as client:
             return client.execute_command(*words)
 

@@ -5,6 +5,8 @@ The only place that does, and the rest of the package never sees an exception of
 quoted, because it names the right or the command that is missing; a password is never part of it.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +18,7 @@ from redis.exceptions import (
     ClusterDownError,
     InvalidResponse,
     MaxConnectionsError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -37,7 +40,8 @@ _BY_CLASS: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     ),
     (OutOfMemoryError, StoreUnavailableError, "is out of memory and refuses writes; raise maxmemory or free some"),
     (ClusterDownError, StoreUnavailableError, "is a cluster that is down at the moment; see CLUSTER INFO"),
-    (AskError, StoreUnavailableError, "is a cluster and is moving our slot; if it goes on, write redis+cluster://"),
+    (MovedError, StoreUnavailableError, "is one node of a cluster, and our keys are on another; use redis+cluster://"),
+    (AskError, StoreUnavailableError, "is a cluster and is moving our slot; try again in a moment"),
     (TryAgainError, StoreUnavailableError, "is a cluster and is moving our slot; try again in a moment"),
     (MaxConnectionsError, StoreUnavailableError, "has no free connection of ours"),
     (InvalidResponse, StoreUnavailableError, "does not speak Redis's protocol; check host, port and rediss://"),
@@ -93,7 +97,17 @@ def translate(error: Exception, place: str) -> StoreError:
     for phrase, ours, says in _BY_TEXT:
         if phrase in text:
             return ours(f"{place} {says}. It said: {_quoted(text)}.")
+    if "connecting to" in text:
+        return StoreUnavailableError(
+            f"{place} cannot be reached: {_system_error(text)}. Is the server running, and are host and port right?"
+        )
     return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
+
+
+def _system_error(text: str) -> str:
+    """Return what the system calls a failed connection; redis-py 8.1.0 says `Error 111 ... Connect call failed`."""
+    number = re.search(r"Err(?:or|no) (\d+)", text)
+    return os.strerror(int(number[1])) if number else _quoted(text)
 
 
 def _refused(text: str, place: str) -> StoreAccessError:
