@@ -68,7 +68,7 @@ def _list() -> Callable[[Context], bool]:
 
 
 def _twenty() -> Callable[[Context], bool]:
-    rules = tuple((frozenset({f"X{number}"}), False) for number in range(19)) + ((frozenset({"DE"}), True),)
+    rules = (*((frozenset({f"X{number}"}), False) for number in range(19)), (frozenset({"DE"}), True))
 
     def decide(context: Context) -> bool:
         country = context.country
