@@ -7,14 +7,12 @@ from msgspec import structs
 
 from grayflow.admin.checks import canonical
 from grayflow.admin.desk import Desk
-from grayflow.admin.past import document_at, earlier_version
+from grayflow.admin.past import rollback_target
 from grayflow.admin.results import Saved
 from grayflow.admin.writer import Held, Order, Plan, unreadable
 from grayflow.core.codec import Source
 from grayflow.core.flag import Flag, Segment
-from grayflow.core.position import Document
 from grayflow.errors import ConflictError, InvalidFlagError, Problem
-from grayflow.store.port import DocumentKind
 
 __all__ = ["Changing", "warned"]
 
@@ -72,7 +70,7 @@ class Changing(Desk):
     async def _rollback(self, model: type[D], key: str, to: int | None, reason: str) -> Saved[D]:
         kind = (await self._read(model, key)).kind
         # Looked up once: after a conflict it is still this document that the operator wants back.
-        target = await self._target(kind, key, to)
+        target = await rollback_target(self.store, kind, key, to)
         document = self._given(model, target.data)
         words = f"to revision {target.revision if to is None else to}"
 
@@ -81,17 +79,6 @@ class Changing(Desk):
 
         order = Order(action="rollback", reason=f"{words}: {reason}" if reason else words, lenient=True)
         return await self._write(model, key, plan, order)
-
-    async def _target(self, kind: DocumentKind, key: str, to: int | None) -> Document:
-        if to is None:
-            return await earlier_version(self.store, kind, key)
-        target = await document_at(self.store, kind, key, to)
-        if target is not None:
-            return target
-        changes = await self.store.history(key, kind=kind, limit=5)
-        there = ", ".join(str(change.revision) for change in reversed(changes) if change.document is not None)
-        message = f"it did not exist at revision {to}; delete it, or choose one of its own: {there}"
-        raise InvalidFlagError((Problem(key=key, kind=kind, path="", message=message),))
 
     async def _last_good(self, held: Held[D]) -> D:
         """Return the newest version that can be read, which is what processes serve meanwhile."""

@@ -142,4 +142,7 @@ def _actor(actor: str | None) -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container may run under a number that has no name
-        raise ConfigurationError("this process has no login name; say who changes flags: Admin(..., actor=)") from None
+        raise ConfigurationError(
+            "this process has no login name; say who changes flags, for the audit: Admin(..., actor=) in code, "
+            "GRAYFLOW_ACTOR on the command line"
+        ) from None

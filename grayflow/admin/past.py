@@ -4,7 +4,7 @@ from grayflow.core.position import Document
 from grayflow.errors import ConfigurationError, HistoryGoneError, InvalidFlagError, Problem
 from grayflow.store.port import Change, DocumentKind, Store
 
-__all__ = ["document_at", "earlier_version"]
+__all__ = ["document_at", "rollback_target"]
 
 _PAGE = 200
 
@@ -46,14 +46,32 @@ async def _first_kept(store: Store, kind: DocumentKind, key: str) -> Change | No
     return first
 
 
-async def earlier_version(store: Store, kind: DocumentKind, key: str) -> Document:
+async def rollback_target(store: Store, kind: DocumentKind, key: str, to: int | None) -> Document:
     """
-    Return the document that the newest change replaced.
+    Return the document that a rollback brings back.
+
+    Args:
+        store: Where to look.
+        kind: What `key` names.
+        key: The flag or segment.
+        to: As of which revision of the namespace; before the newest change of the document, if `None`.
 
     Raises:
-        InvalidFlagError: it replaced none.
-        HistoryGoneError: the change is not kept any more.
+        InvalidFlagError: there was no document then: a rollback never deletes.
+        ConfigurationError, HistoryGoneError: as `document_at`.
     """
+    if to is None:
+        return await _earlier(store, kind, key)
+    target = await document_at(store, kind, key, to)
+    if target is not None:
+        return target
+    changes = await store.history(key, kind=kind, limit=5)
+    there = ", ".join(str(change.revision) for change in reversed(changes) if change.document is not None)
+    message = f"it did not exist at revision {to}; delete it, or choose one of its own: {there}"
+    raise InvalidFlagError((Problem(key=key, kind=kind, path="", message=message),))
+
+
+async def _earlier(store: Store, kind: DocumentKind, key: str) -> Document:
     newest = await store.history(key, kind=kind, limit=1)
     if newest and newest[0].before is not None:
         return newest[0].before

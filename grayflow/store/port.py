@@ -306,6 +306,14 @@ class Store(ABC):
     async def oldest(self) -> int:
         """Return the oldest revision whose change `history` still has, the current revision + 1 if none."""
 
+    async def clock_offset(self) -> float | None:
+        """
+        Return by how many seconds the store's clock is ahead of ours.
+
+        `None` if it has no clock of its own, or keeps it to itself; the default knows of none.
+        """
+        return None
+
     async def at(self, revision: int) -> State:
         """
         Return the state as it was at `revision`: generations and nonce excepted, which are not kept.

@@ -107,6 +107,10 @@ class Wrapper(Store):
         """See `Store.oldest`."""
         return await self.around(Call("oldest"), self.inner.oldest)
 
+    async def clock_offset(self) -> float | None:
+        """See `Store.clock_offset`."""
+        return await self.around(Call("clock_offset"), self.inner.clock_offset)
+
     async def at(self, revision: int) -> State:
         """See `Store.at`."""
         return await self.around(Call("at", {"revision": revision}), partial(self.inner.at, revision))

@@ -1,0 +1,41 @@
+"""Questions to whoever sits at the terminal."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from grayflow.cli.session import Session
+
+__all__ = ["ask", "somebody_is_there"]
+
+
+def somebody_is_there() -> bool:
+    """Tell whether there is anybody to ask: a pipe or a job has nobody."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(session: Session, question: str) -> bool | None:
+    """
+    Ask and return the answer; Enter means no, and the end of the input that nobody answered.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    with _interruptible():
+        session.err.print(f"{question} [y/N] ", end="")
+        try:
+            return input().strip().lower() in {"y", "yes"}
+        except EOFError:
+            session.err.print()
+            return None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    # asyncio 3.11 turns the first Ctrl-C into a cancellation, which a blocked `input` never notices.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,193 @@
+"""Commands for whole documents and sets of them: init, put, export, import."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
+
+import typer
+from anyio import Path as AsyncPath
+from msgspec import structs
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from grayflow.admin import ImportReport
+from grayflow.admin.checks import canonical, model_of
+from grayflow.admin.formats import Found, TextFormat, format_of, read_text
+from grayflow.cli.exits import Exit, exit_of
+from grayflow.cli.given import AsJson, DryRun, ExtensionsName, IsSegment, Reason, extensions_named, read_bytes
+from grayflow.cli.session import Session
+from grayflow.cli.shapes import import_shape
+from grayflow.cli.words import unreadable
+from grayflow.cli.writing import Contexts, show_only, tell
+from grayflow.core.flag import Segment
+from grayflow.errors import ConfigurationError, InvalidFlagError, NotInitializedError
+
+__all__ = ["export", "import_", "init", "put"]
+
+Format = Annotated[str | None, typer.Option("--format", metavar="json|jsonl|yaml", help="Else by the file's ending.")]
+
+
+async def init(
+    session: Session,
+    *,
+    replaces: Annotated[
+        list[str] | None,
+        typer.Option("--replaces", metavar="EPOCH", help="The store takes the place of this epoch; may be repeated."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="… of whatever clients saw before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Make a namespace usable, once and on purpose; one that is usable stays as it is.
+
+    After a store was emptied, restored or rewound, clients refuse it and keep their last good flags. --replaces EPOCH
+    (clients and `doctor` name the epoch), or --replace for any, is your word that what the store holds now is the
+    truth; nothing in it is deleted.
+    """
+    named = [*(replaces or ()), *(["*"] if replace else ())]
+    async with session.store() as store:
+        before = None
+        with suppress(NotInitializedError):
+            before = await store.position()
+        position = await store.init(replaces=named or None)
+        place, namespace = store.place, store.namespace
+    if as_json:
+        session.json({"namespace": namespace, "place": place, "changed": position != before, "token": position.token()})
+        return
+    done = "was ready before" if position == before else "is ready"
+    session.say(f"namespace {namespace!r} at {place} {done}: epoch {position.epoch}, revision {position.revision}")
+
+
+async def put(  # noqa: PLR0913 - each is an option of the command
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="One document as JSON or YAML; - for standard input.")],
+    *,
+    expected: Annotated[
+        int | None,
+        typer.Option("--expected", metavar="REVISION", help="Only if this is still its revision; 0: only create."),
+    ] = None,
+    reason: Reason = "",
+    segment: IsSegment = False,
+    dry_run: DryRun = False,
+    preview: Contexts = None,
+    format_: Format = None,
+    extensions: ExtensionsName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a flag (or segment), or replace its whole document."""
+    found = _only_document(file, _format(format_, file), segment=segment)
+    foreign = extensions_named(extensions)
+    document, data = canonical(model_of(found.kind), found.data, found.key)
+    if dry_run or preview is not None:
+        async with session.reading(extensions=foreign) as admin:
+            held, _ = await admin.store.get(found.kind, found.key)
+        await show_only(session, None if held is None else held.data, document, preview)
+        return
+    async with session.writing(extensions=foreign) as admin:
+        is_segment = isinstance(document, Segment)
+        if expected is None:
+            write: Any = admin.put_segment if is_segment else admin.put
+            saved = await write(data, reason=reason)
+        elif expected == 0:
+            write = admin.create_segment if is_segment else admin.create
+            saved = await write(data, reason=reason)
+        else:
+            write = admin.edit_segment if is_segment else admin.edit
+            saved = await write(data, expected=expected, reason=reason)
+    tell(session, saved, "is saved" if saved.before is not None else "is created", as_json=as_json)
+
+
+async def export(
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for standard output.")] = "-",
+    format_: Format = None,
+) -> None:
+    """Write all flags and segments as text that `import` reads; equal sets give equal text."""
+    async with session.reading() as admin:
+        text = await admin.export(_format(format_, file) or "json")
+        snapshot = await admin.snapshot()
+    if file == "-":
+        typer.echo(text, nl=False)
+    else:
+        try:
+            await AsyncPath(file).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {file!r}: {error.strerror or error}") from error
+    session.warn(unreadable(snapshot))
+
+
+async def import_(
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON, JSON Lines or YAML; - for standard input.")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete what the file does not hold. One bad document stops everything.")
+    ] = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    format_: Format = None,
+    extensions: ExtensionsName = None,
+    as_json: AsJson = False,
+) -> Exit:
+    """
+    Create and update many flags and segments.
+
+    All documents are checked before the first is written; bad ones are listed and left out, equal ones passed over.
+    If the store fails in the middle, run it again: what was written is passed over.
+    """
+    text, foreign = read_bytes(file), extensions_named(extensions)
+    async with (session.reading if dry_run else session.writing)(extensions=foreign) as admin:
+        with _progress(session) as told:
+            report = await admin.import_(
+                text, format=_format(format_, file), replace=replace, dry_run=dry_run, reason=reason, progress=told
+            )
+    if as_json:
+        session.json(import_shape(report))
+    else:
+        _tell_import(session, report)
+    if report.stopped is not None:
+        return exit_of(report.stopped)
+    return Exit.OK if report.ok else Exit.NO
+
+
+def _tell_import(session: Session, report: ImportReport) -> None:
+    for misfit in report.problems:
+        session.note(str(misfit), "error")
+    session.warn(report.warnings)
+    if report.stopped is not None:
+        session.note(f"{report.stopped}. The import stopped; run it again to go on", "error")
+    names = ("created", "updated", "deleted", "unchanged", "remaining")
+    counts = [f"{len(getattr(report, name))} {name}" for name in names if getattr(report, name)]
+    if report.problems:
+        counts.append(f"{len({misfit.place for misfit in report.problems})} bad")
+    session.say(("would be: " if report.dry_run else "") + (", ".join(counts) or "nothing to do"))
+
+
+@contextmanager
+def _progress(session: Session) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far it is, on a terminal."""
+    if not session.err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=session.err, transient=True) as shown:
+        task = shown.add_task("importing", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _format(given: str | None, file: str) -> TextFormat | None:
+    if given is None:
+        return format_of(file)
+    known: dict[str, TextFormat] = {"json": "json", "jsonl": "jsonl", "yaml": "yaml"}
+    if given not in known:
+        raise ConfigurationError(f"there is no format {given!r}; json, jsonl and yaml are known")
+    return known[given]
+
+
+def _only_document(file: str, format_: TextFormat | None, *, segment: bool) -> Found:
+    parsed = read_text(read_bytes(file), format_)
+    if parsed.problems:
+        raise InvalidFlagError(tuple(misfit.problem for misfit in parsed.problems))
+    if len(parsed.documents) != 1:
+        raise ConfigurationError(f"{file!r} holds {len(parsed.documents)} documents; `grayflow import` takes many")
+    (found,) = parsed.documents
+    return structs.replace(found, kind="segment") if segment else found

@@ -1,0 +1,183 @@
+"""How answers look to people: tables without frames, differences in two colours, trails of explanations."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from msgspec import UNSET
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grayflow.admin import Difference, Explanation, Preview
+from grayflow.admin.diff import plain
+from grayflow.admin.wording import rule_line, serve_text
+from grayflow.cli.words import brief, condition_text, counted, moment, state_of, step_text
+from grayflow.core.codec import pretty
+from grayflow.core.entry import FlagEntry
+from grayflow.core.flag import Flag, Segment
+from grayflow.core.position import Document
+from grayflow.core.reference import Step
+from grayflow.store.port import Change
+
+__all__ = [
+    "STATE_STYLES",
+    "print_changes",
+    "print_diff",
+    "print_document",
+    "print_explanation",
+    "print_preview",
+    "table",
+]
+
+STATE_STYLES = {
+    "on": "green",
+    "off": "dim",
+    "archived": "dim",
+    "scheduled": "cyan",
+    "expired": "yellow",
+    "broken": "bold red",
+}
+_SHOWN_IDS = 8
+
+
+def table(*columns: str, fold: str | None = None) -> Table:
+    """Return an empty table; the column named by `fold` is the one that wraps where the line is too short."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        made.add_column(name.upper(), no_wrap=name not in {fold, "key"}, overflow="fold", ratio=None)
+    return made
+
+
+def print_changes(console: Console, changes: Iterable[Change], *, keys: bool) -> None:
+    """Print a history, newest first; `keys` tells which document each change is about."""
+    columns = ("rev", "when (UTC)", "actor", "action", *(("key",) if keys else ()), "reason")
+    made = table(*columns, fold="reason")
+    for change in changes:
+        when = moment(change.at).replace("T", " ").removesuffix("Z")
+        named = (change.key if change.kind == "flag" else f"segment {change.key}",) if keys else ()
+        cells = (str(change.revision), when, change.actor, change.action, *named, change.reason)
+        made.add_row(*map(Text, cells))
+    console.print(made)
+
+
+def print_diff(console: Console, differences: Sequence[Difference]) -> None:
+    """Print differences place by place, what was in red and what is in green."""
+    for _, group in groupby(differences, _list_of):
+        several = list(group)
+        for sign, style, name in (("-", "red", "before"), ("+", "green", "after")):
+            told = [one for one in several if getattr(one, name) is not UNSET]
+            if len(several) > _SHOWN_IDS and told:
+                ids = ", ".join(brief(getattr(one, name)) for one in told[:_SHOWN_IDS])
+                more = f", … {len(told) - _SHOWN_IDS} more" if len(told) > _SHOWN_IDS else ""
+                place = several[0].place.rpartition("[")[0]
+                _line(console, f"{sign} {place}: {ids}{more}", style)
+            else:
+                for one in told:
+                    _line(console, f"{sign} {one.place}: {brief(getattr(one, name), 2000)}", style)
+
+
+def _list_of(one: Difference) -> object:
+    """Return what members of one id list have in common; other differences stand alone."""
+    value = one.after if one.before is UNSET else one.before
+    if one.path and isinstance(one.path[-1], int) and isinstance(value, str | int):
+        return one.path[:-1]
+    return one.path, id(one)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
+
+
+def print_preview(console: Console, preview: Preview) -> None:
+    """Print who would be served something else."""
+    counts = preview.counts()
+    if not counts:
+        _line(console, f"nobody would be served anything else (tried {counted(preview.contexts, 'context')})")
+        return
+    made = table("flag", "from", "to", "contexts")
+    for (flag, before, after), count in counts.items():
+        cells = (flag, before or "(default)", after or "(default)", f"{count} of {preview.contexts}")
+        made.add_row(*map(Text, cells))
+    console.print(made)
+
+
+def print_explanation(console: Console, told: Explanation, flag: Flag | None) -> None:
+    """Print a decision and the way to it."""
+    decision = told.decision
+    answer = "the caller's default" if decision.variant is None else f"{decision.variant} = {brief(decision.value)}"
+    console.print(Text.assemble((decision.key, "bold"), " → ", (answer, "bold")), soft_wrap=not console.is_terminal)
+    facts = [f"reason {decision.reason}"]
+    if decision.rule is not None:
+        facts.append(f"rule {decision.rule!r}")
+    if decision.revision:
+        facts.append(f"revision {decision.revision}")
+    if decision.error is not None:
+        facts.append(f"error {decision.error}: {decision.detail}")
+    _line(console, "  " + ", ".join(facts))
+    if flag is not None:
+        _steps(console, told.steps, flag, "  ")
+    for key, steps in told.others.items():
+        _line(console, f"  flag {key!r} was asked:")
+        _steps(console, steps, None, "    ")
+
+
+def _steps(console: Console, steps: Iterable[Step], flag: Flag | None, indent: str) -> None:
+    for step in steps:
+        mark, style = ("✓", "green") if step.passed else ("✗", "red")
+        words: Any = "" if flag is None else step_text(flag, step.path)
+        text = Text.assemble(indent, (mark, style), f" {step.path}", (f"  {words}" if words else "", "dim"))
+        console.print(text, soft_wrap=not console.is_terminal)
+
+
+def print_document(console: Console, kind: str, document: Document, now: int, decoded: Flag | Segment | None) -> None:
+    """Print a flag in words, or any other document as JSON."""
+    if not isinstance(decoded, Flag):
+        _line(console, f"{kind}, revision {document.revision}")
+        value = plain(document.data, "segment" if kind == "segment" else "flag")
+        console.print(Text(value if isinstance(value, str) else pretty(value)), soft_wrap=not console.is_terminal)
+        return
+    state = state_of(FlagEntry(decoded.key, decoded, document.revision), now)
+    heading = Text.assemble(
+        (decoded.key, "bold"), "  ", (state, STATE_STYLES[state]), f"  revision {document.revision}"
+    )
+    console.print(heading, soft_wrap=not console.is_terminal)
+    for name, text in _facts(decoded):
+        console.print(Text.assemble((f"  {name:<13} ", "dim"), text), soft_wrap=not console.is_terminal)
+
+
+def _facts(flag: Flag) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say about a flag, in the order in which it is evaluated."""
+    yield "kind", f"{flag.kind}: " + ", ".join(f"{name} = {brief(value, 60)}" for name, value in flag.variants.items())
+    for name in ("effective_at", "expires_at"):
+        if (when := getattr(flag, name)) is not None:
+            yield name, when.isoformat()
+    yield "off", serve_text(flag.off_variant)
+    for condition in flag.requires:
+        yield "requires", condition_text(condition)
+    for variant, ids in flag.targets.items():
+        more = f", … {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+        yield f"list {variant}", ", ".join(map(str, ids[:_SHOWN_IDS])) + more
+    for index, rule in enumerate(flag.rules):
+        yield "rule", rule_line(flag, index).removeprefix("rule ")
+        for condition in rule.when:
+            yield "", f"  if {condition_text(condition)}"
+    yield "otherwise", serve_text(flag.otherwise_serves)
+    yield from _notes(flag)
+
+
+def _notes(flag: Flag) -> Iterator[tuple[str, str]]:
+    for name in ("owner", "description", "lifetime", "remove_by", "salt"):
+        if (value := getattr(flag, name)) is not None:
+            yield name, str(value)
+    if flag.on_failure is not None:
+        yield (
+            "on_failure",
+            flag.on_failure if isinstance(flag.on_failure, str) else f"serve {flag.on_failure.variant!r}",
+        )
+    if flag.tags:
+        yield "tags", ", ".join(flag.tags)
+    for name, value in flag.metadata.items():
+        yield "metadata", f"{name} = {brief(value)}"
+    for item in flag.off_checklist:
+        yield "checklist", item
