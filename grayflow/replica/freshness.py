@@ -37,8 +37,9 @@ def state(age_s: float, ttl_s: float, max_staleness_s: float) -> Freshness:
 
 def flips_in(age_s: float, ttl_s: float, max_staleness_s: float) -> float:
     """Return the seconds until `state` says something else, if no proof arrives; infinite if it never will."""
-    ahead = [bound - age_s for bound in (FRESH_TTLS * ttl_s, max_staleness_s) if bound >= age_s]
-    return min(ahead, default=math.inf)
+    if age_s > max_staleness_s or age_s == math.inf:
+        return math.inf
+    return min([bound - age_s for bound in (FRESH_TTLS * ttl_s, max_staleness_s) if age_s <= bound], default=math.inf)
 
 
 def policy(flag: Flag | None, default: Policy) -> Policy:

@@ -33,9 +33,6 @@ T = TypeVar("T")
 ACCESS_WAIT_S = 5.0
 """A refused password does not become right by trying often."""
 
-_ANSWER_S = 5.0
-"""Adapters have shorter limits of their own; this one is for a store that has none."""
-_LOAD_S = 60.0
 _HERD_S = 5.0
 _ATTEMPTS = 3
 
@@ -86,6 +83,8 @@ class Sync:
         self._running: Round | None = None
         self._wake = anyio.Event()
         self._meanwhile: deque[Change] | None = None
+        # Adapters have shorter limits of their own; these are for a store that has none.
+        self.answer_limit_s, self.load_limit_s = 5.0, 60.0
         self.loads = 0
         """Full loads so far."""
         self.failovers = 0
@@ -151,7 +150,8 @@ class Sync:
         for attempt in range(_ATTEMPTS):
             held, asked_at = self._holder.position, self._clock.monotonic()
             found = await self._answer(self._store.position())
-            if self._holder.includes(found):
+            # A position that we had left before we asked is no proof: the store went back to it.
+            if self._holder.includes(found) and held is not None and found.revision >= held.revision:
                 return self._holder.prove(asked_at)
             # Changes that were pushed while we asked may have moved us past what was found; then only a question
             # asked anew can tell that from a store that went back.
@@ -206,7 +206,7 @@ class Sync:
         asked_at = self._clock.monotonic()
         self._meanwhile = deque()
         try:
-            state = await self._answer(self._store.load(), _LOAD_S)
+            state = await self._answer(self._store.load(), self.load_limit_s)
             held = self._holder.position
             if held is not None and state.position.epoch not in {held.epoch, found.epoch}:
                 return False
@@ -220,7 +220,8 @@ class Sync:
         await checkpoint()
         return True
 
-    async def _answer(self, question: Awaitable[T], limit_s: float = _ANSWER_S) -> T:
+    async def _answer(self, question: Awaitable[T], limit_s: float | None = None) -> T:
+        limit_s = self.answer_limit_s if limit_s is None else limit_s
         try:
             with anyio.fail_after(limit_s):
                 return await question
