@@ -51,6 +51,7 @@ class Remembering(Contract):
             before = None
             while page := await store.history(key, before=before, limit=limit):
                 assert len(page) <= limit
+                assert before is None or page[0].revision < before
                 paged.extend(page)
                 before = page[-1].revision
 
