@@ -1,0 +1,264 @@
+"""The real program in real processes: signals, pipes, terminals, and two of them on one store."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+
+import pytest
+
+PROGRAM = [sys.executable, "-c", "from grayflow.cli import main; main()"]
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAYFLOW_")}
+    return {
+        **kept,
+        "GRAYFLOW_URL": f"sqlite:///{tmp_path}/flags.db",
+        "GRAYFLOW_ACTOR": "ann",
+        "COLUMNS": "80",
+        "TERM": "xterm-256color",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env=environment,
+        input=text if text is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+class Watching:
+    """A running `grayflow watch` and the lines that it has printed."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str):
+        self.process = subprocess.Popen(
+            [*PROGRAM, "watch", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._lines: dict[str, Queue[str]] = {"out": Queue(), "err": Queue()}
+        for name, stream in (("out", self.process.stdout), ("err", self.process.stderr)):
+            threading.Thread(target=self._read, args=(stream, self._lines[name]), daemon=True).start()
+
+    def _read(self, stream, lines: Queue[str]) -> None:
+        for line in stream:
+            lines.put(line.rstrip("\n"))
+
+    def line(self, name: str = "out") -> str:
+        return self._lines[name].get(timeout=PATIENCE_S)
+
+    def rest(self, name: str = "err") -> str:
+        found = []
+        while True:
+            try:
+                found.append(self._lines[name].get(timeout=0.2))
+            except Empty:
+                return "\n".join(found)
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def watching(environment: dict[str, str]) -> Iterator[list[Watching]]:
+    started: list[Watching] = []
+    yield started
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait(PATIENCE_S)
+        for stream in (one.process.stdout, one.process.stderr):
+            stream.close()
+
+
+def test_a_flag_is_made_switched_and_brought_back_by_separate_processes(environment: dict[str, str]):
+    assert run(environment, "put", "-", text='{"key": "x"}').returncode == 0
+    assert run(environment, "percent", "x", "10", "-r", "canary").stdout == "flag 'x' is at 10 %, revision 2\n"
+    assert run(environment, "off", "x", "-r", "errors").returncode == 0
+    assert run(environment, "rollback", "x", "--to", "2").returncode == 0
+    told = run(environment, "history", "x", "--json")
+
+    assert [one["action"] for one in json.loads(told.stdout)] == ["rollback", "switch_off", "set_percent", "put"]
+    assert told.stderr == ""
+
+
+@pytest.mark.parametrize(("arguments", "form"), [(["--plain"], "plain"), (["--json"], "json"), ([], "words")])
+def test_watch_prints_changes_of_other_processes_until_ctrl_c(
+    environment: dict[str, str], watching: list[Watching], arguments: list[str], form: str
+):
+    run(environment, "put", "-", text='{"key": "x"}')
+    watch = Watching(environment, *arguments)
+    watching.append(watch)
+    assert "watching namespace 'default'" in watch.line("err")
+    run(environment, "on", "x", "-r", "now\nand here")
+    run(environment, "off", "x")
+
+    first, second = watch.line(), watch.line()
+    if form == "json":
+        shapes = [json.loads(line) for line in (first, second)]
+        assert [(one["revision"], one["action"], one["key"]) for one in shapes] == [
+            (2, "switch_on", "x"),
+            (3, "switch_off", "x"),
+        ]
+    elif form == "plain":
+        assert first.split("\t")[1:] == ["2", "x", "switch_on", "ann", "now and here"]
+    else:
+        assert "switch_on  ann  now" in first
+    assert watch.interrupt() == 130
+    assert watch.rest() == ""
+
+
+def test_watch_ends_at_once_where_there_is_nothing(environment: dict[str, str]):
+    told = run(environment, "watch")
+
+    assert told.returncode == 3
+    assert told.stderr.startswith("error: no data at")
+
+
+def test_a_reader_that_closes_the_pipe_gets_no_traceback(environment: dict[str, str]):
+    documents = json.dumps([{"key": f"f-{number}", "description": "x" * 200} for number in range(1_000)])
+    run(environment, "import", "-", text=documents)
+    for command in (["export"], ["list"], ["list", "--json"], ["history", "--limit", "1000"]):
+        process = subprocess.Popen(
+            [*PROGRAM, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        with process:
+            process.stdout.readline()
+            process.stdout.close()
+            told = process.stderr.read()
+
+        assert told == "", command
+
+
+def test_a_pipe_gets_whole_rows_without_colour(environment: dict[str, str]):
+    del environment["COLUMNS"]
+    long = "a" * 150
+    run(environment, "put", "-", text=json.dumps({"key": long, "owner": "pay"}))
+    told = run(environment, "list").stdout
+
+    assert "\x1b" not in told
+    assert [line.split()[0] for line in told.splitlines()] == ["KEY", long]
+
+
+def test_texts_that_the_terminal_cannot_show_are_no_traceback(environment: dict[str, str]):
+    latin = {**environment, "PYTHONIOENCODING": "ascii"}
+    run(environment, "put", "-", text='{"key": "x", "description": "gr\u00fcn \u2713", "enabled": true}')
+
+    for command in (["show", "x"], ["explain", "x"], ["export"], ["--help"]):
+        told = run(latin, *command)
+        assert (told.returncode, told.stderr) == (0, ""), command
+
+
+# A terminal
+
+
+class Terminal:
+    """The program on a terminal of its own."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            close_fds=True,
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def until(self, words: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while words not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.master], [], [], 0.1)[0]:
+                try:
+                    self.seen += os.read(self.master, 4096).decode()
+                except OSError:  # Linux: the other side is closed
+                    assert words in self.seen, self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def end(self) -> int:
+        code = self.process.wait(PATIENCE_S)
+        os.close(self.master)
+        return code
+
+
+def reason_of_the_newest(environment: dict[str, str]) -> tuple[str, str]:
+    (newest,) = json.loads(run(environment, "history", "--limit", "1", "--json").stdout)
+    return newest["action"], newest["reason"]
+
+
+def with_checklist(environment: dict[str, str]) -> None:
+    document = {"key": "x", "enabled": True, "off_checklist": ["address removed", "support told"]}
+    run(environment, "put", "-", text=json.dumps(document))
+
+
+def test_off_asks_the_checklist_and_keeps_the_answers(environment: dict[str, str]):
+    with_checklist(environment)
+    terminal = Terminal(environment, "off", "x", "-r", "errors")
+    terminal.until("address removed [y/N]")
+    terminal.type("y\n")
+    terminal.until("support told [y/N]")
+    terminal.type("\n")
+    terminal.until("is off")
+
+    assert terminal.end() == 0
+    assert reason_of_the_newest(environment) == ("switch_off", "errors\n[x] address removed\n[ ] support told")
+
+
+def test_off_with_yes_asks_nothing(environment: dict[str, str]):
+    with_checklist(environment)
+    terminal = Terminal(environment, "off", "x", "--yes")
+    terminal.until("is off")
+
+    assert terminal.end() == 0
+    assert reason_of_the_newest(environment) == ("switch_off", "\n[?] address removed\n[?] support told")
+
+
+def test_ctrl_c_at_a_question_switches_nothing(environment: dict[str, str]):
+    with_checklist(environment)
+    terminal = Terminal(environment, "off", "x")
+    terminal.until("address removed [y/N]")
+    terminal.process.send_signal(signal.SIGINT)
+
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.seen
+    assert reason_of_the_newest(environment)[0] == "put"
+
+
+def test_a_terminal_gets_colour_and_progress(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "flags.json").write_text(json.dumps([{"key": f"f-{number}", "enabled": True} for number in range(300)]))
+    terminal = Terminal(environment, "import", str(tmp_path / "flags.json"))
+    terminal.until("300 created")
+    assert "importing" in terminal.seen
+    assert terminal.end() == 0
+    terminal = Terminal(environment, "list", "f-1")
+    terminal.until("f-1 ")
+
+    assert "\x1b[" in terminal.seen
+    assert terminal.end() == 0
