@@ -42,6 +42,7 @@ __all__ = [
     "StoreFormatError",
     "StoreUnavailableError",
     "UnknownFlagError",
+    "lone",
 ]
 
 
@@ -77,6 +78,13 @@ def _restore(kind: type[GrayflowError], args: tuple[Any, ...], facts: dict[str, 
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(facts)
+    return error
+
+
+def lone(error: Exception) -> Exception:
+    """Take an exception out of the groups that hold nothing else."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     return error
 
 

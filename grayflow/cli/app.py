@@ -1,13 +1,15 @@
 """All commands, under their names and in their groups."""
 
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from grayflow.cli import checking, documents, reading, switching, watching
-from grayflow.cli.command import Before, Namespace, Url, command
+from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
+from grayflow.cli.session import Session
 
 __all__ = ["build"]
 
@@ -106,6 +108,6 @@ def _demo(
     plain: Annotated[bool, typer.Option("--plain", help="Lines for pipes instead of a live table.")] = False,
 ) -> None:
     """See the main job live: worker processes, a promotion, an outage, the switch-off. Takes half a minute."""
-    from grayflow.cli.demo.run import run
+    from grayflow.cli.demo.run import play
 
-    run(redis=redis, plain=plain)
+    raise typer.Exit(ended(Session.resolved((), ()), partial(play, redis=redis, plain=plain)))

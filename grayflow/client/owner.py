@@ -13,6 +13,8 @@ from contextvars import ContextVar
 
 import anyio
 
+from grayflow.errors import lone
+
 __all__ = ["Owner"]
 
 log = logging.getLogger("grayflow.client")
@@ -82,13 +84,6 @@ class Owner:
             with self._scope:
                 await self._work()
         except Exception as error:  # noqa: BLE001 - a defect: handed to whoever closes the client
-            failure = _single(error)
+            failure = lone(error)
         finally:
             self._report(failure)
-
-
-def _single(error: Exception) -> Exception:
-    """Take a lone exception out of its groups."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

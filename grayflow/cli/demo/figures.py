@@ -32,7 +32,7 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     at: int
 
 
-_REPORTS = msgspec.json.Decoder(Tick | Seen)
+_REPORTS: "msgspec.json.Decoder[Tick | Seen]" = msgspec.json.Decoder(Tick | Seen)
 
 
 def decode_report(line: bytes) -> Tick | Seen:

@@ -13,7 +13,7 @@ import msgspec
 from grayflow.cli.demo.figures import Seen, Tick, decode_report
 from grayflow.errors import GrayflowError
 
-__all__ = ["Fleet", "WorkerLostError", "open_fleet"]
+__all__ = ["Fleet", "WorkerLostError", "WorkersLateError", "open_fleet"]
 
 
 class WorkerLostError(GrayflowError):
@@ -26,6 +26,18 @@ class WorkerLostError(GrayflowError):
     def __str__(self) -> str:
         last = self.output.strip().splitlines()[-1:] or ["it said nothing"]
         return f"worker {self.worker} of the demo ended by itself: {last[0]}"
+
+
+class WorkersLateError(GrayflowError):
+    """The workers did not come where the demo wanted them in time."""
+
+    def __init__(self, states: dict[int, str], waited_s: float) -> None:
+        super().__init__(states)
+        self.states, self.waited_s = states, waited_s
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{worker}: {state}" for worker, state in sorted(self.states.items())) or "none has reported"
+        return f"the workers of the demo did not follow within {self.waited_s:g} s ({told}); is the machine very busy?"
 
 
 class Fleet:
@@ -53,13 +65,14 @@ class Fleet:
         Wait until a condition on the reports holds; return the seconds that it took.
 
         Raises:
-            TimeoutError: it did not hold in time.
+            WorkersLateError: it did not hold in time.
         """
         start = time.monotonic()
-        with anyio.fail_after(timeout_s):
+        with anyio.move_on_after(timeout_s):
             while not condition():
                 await self._moved.wait()
-        return time.monotonic() - start
+            return time.monotonic() - start
+        raise WorkersLateError({worker: tick.state for worker, tick in self.latest.items()}, timeout_s)
 
     def all_are(self, state: str) -> bool:
         """Tell whether every worker's newest report names that state of health."""
