@@ -83,9 +83,10 @@ def _foreign(fn: "ForeignOperator", values: tuple[Any, ...]) -> Test:
 def _in(condition: Attribute) -> Prepared:
     good, problems = _compared_with(condition, coercion(condition))
     known = Alternatives.of(_fold(value) if condition.fold else value for (value,) in good)
-    return prepared(
-        good, problems, lambda _: _in_test(known, condition), strings=None if condition.fold else known.strings
-    )
+    test = _in_test(known, condition)
+    if condition.fold or condition.coerce == "number":
+        return prepared(good, problems, lambda _: test)
+    return prepared(good, problems, lambda _: quick_on(str, known.strings.__contains__, test), strings=known.strings)
 
 
 def _compared_with(condition: Attribute, coerce: Callable[[Any], Any] | None) -> tuple[list[tuple[Any]], Problems]:
@@ -101,15 +102,14 @@ def _compared_with(condition: Attribute, coerce: Callable[[Any], Any] | None) ->
 
 
 def _in_test(known: Alternatives, condition: Attribute) -> Test:
-    coerce, fold, strings = coercion(condition), condition.fold, known.strings
+    coerce, fold = coercion(condition), condition.fold
 
     def one(value: Any) -> bool | None:
         if coerce is not None and (value := coerce(value)) is None:
             return None
         return (_fold(value) if fold else value) in known
 
-    test = over_elements(one if coerce or fold else known.__contains__)
-    return test if fold or condition.coerce == "number" else quick_on(str, strings.__contains__, test)
+    return over_elements(one if coerce or fold else known.__contains__)
 
 
 def _fold(value: Any) -> Any:
