@@ -101,7 +101,7 @@ def test_yaml_means_what_it_says():
     }
 
 
-@given(st.text() | st.sampled_from(["on", "off", "1e3", "010", "12:30", "2027-01-01", "~", "null", "a\x85b", "<<", "="]))
+@given(st.text() | st.sampled_from(["on", "off", "1e3", "010", "12:30", "2027-01-01", "~", "null", "a\x85b", "="]))
 def test_any_text_survives_yaml(text: str):
     document = msgspec.json.encode({"key": "a", "description": text, "metadata": {text or "x": text}})
     parsed = read_text(write_text([("flag", "a", document)], "yaml"), "yaml")

@@ -1,48 +1,12 @@
-"""The command line in this process, on a file of its own."""
+"""Fixtures of the command line's tests: each has a file of its own for a store."""
 
-import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from grayflow.cli.app import build
-
-
-class Cli:
-    """Runs commands; each run gives exit code and both streams."""
-
-    def __init__(self, url: str, folder: Path):
-        self.url, self.folder = url, folder
-        self._app, self._runner = build(), CliRunner()
-
-    def __call__(self, *arguments: str, code: int = 0, input: str | None = None, **environment: str) -> "Run":  # noqa: A002
-        env = {"GRAYFLOW_URL": self.url, "GRAYFLOW_ACTOR": "ann", "COLUMNS": "80", **environment}
-        result = self._runner.invoke(self._app, arguments, input=input, env=env, prog_name="grayflow")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert result.exit_code == code, f"exit {result.exit_code}\n{result.stdout}\n{result.stderr}"
-        assert "Traceback" not in result.output
-        return Run(result.stdout, result.stderr)
-
-    def json(self, *arguments: str, code: int = 0, **environment: str) -> Any:
-        return json.loads(self(*arguments, "--json", code=code, **environment).out)
-
-    def put(self, *documents: dict[str, Any]) -> None:
-        for document in documents:
-            self("put", "-", input=json.dumps(document))
-
-    def file(self, name: str, text: str) -> str:
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        return str(path)
-
-
-class Run:
-    """What a command printed."""
-
-    def __init__(self, out: str, err: str):
-        self.out, self.err = out, err
+from tests.cli.kit import PATIENCE_S, Cli, Watching
 
 
 @pytest.fixture
@@ -60,3 +24,27 @@ def lived(cli: Cli) -> Cli:
     cli("off", "payment_v2", "-r", "errors")
     cli("rollback", "payment_v2", "-r", "fixed")
     return cli
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAYFLOW_")}
+    return {
+        **kept,
+        "GRAYFLOW_URL": f"sqlite:///{tmp_path}/flags.db",
+        "GRAYFLOW_ACTOR": "ann",
+        "COLUMNS": "80",
+        "TERM": "xterm-256color",
+    }
+
+
+@pytest.fixture
+def watching(environment: dict[str, str]) -> Iterator[list[Watching]]:
+    started: list[Watching] = []
+    yield started
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait(PATIENCE_S)
+        for stream in (one.process.stdout, one.process.stderr):
+            stream.close()

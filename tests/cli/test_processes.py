@@ -6,89 +6,12 @@ import pty
 import select
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, Queue
 
 import pytest
 
-PROGRAM = [sys.executable, "-c", "from grayflow.cli import main; main()"]
-PATIENCE_S = 20
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAYFLOW_")}
-    return {
-        **kept,
-        "GRAYFLOW_URL": f"sqlite:///{tmp_path}/flags.db",
-        "GRAYFLOW_ACTOR": "ann",
-        "COLUMNS": "80",
-        "TERM": "xterm-256color",
-    }
-
-
-def run(environment: dict[str, str], *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        env=environment,
-        input=text if text is not None else "",
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
-class Watching:
-    """A running `grayflow watch` and the lines that it has printed."""
-
-    def __init__(self, environment: dict[str, str], *arguments: str):
-        self.process = subprocess.Popen(
-            [*PROGRAM, "watch", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._lines: dict[str, Queue[str]] = {"out": Queue(), "err": Queue()}
-        for name, stream in (("out", self.process.stdout), ("err", self.process.stderr)):
-            threading.Thread(target=self._read, args=(stream, self._lines[name]), daemon=True).start()
-
-    def _read(self, stream, lines: Queue[str]) -> None:
-        for line in stream:
-            lines.put(line.rstrip("\n"))
-
-    def line(self, name: str = "out") -> str:
-        return self._lines[name].get(timeout=PATIENCE_S)
-
-    def rest(self, name: str = "err") -> str:
-        found = []
-        while True:
-            try:
-                found.append(self._lines[name].get(timeout=0.2))
-            except Empty:
-                return "\n".join(found)
-
-    def interrupt(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(PATIENCE_S)
-
-
-@pytest.fixture
-def watching(environment: dict[str, str]) -> Iterator[list[Watching]]:
-    started: list[Watching] = []
-    yield started
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.wait(PATIENCE_S)
-        for stream in (one.process.stdout, one.process.stderr):
-            stream.close()
+from tests.cli.kit import PATIENCE_S, PROGRAM, Watching, run
 
 
 def test_a_flag_is_made_switched_and_brought_back_by_separate_processes(environment: dict[str, str]):

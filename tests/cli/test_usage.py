@@ -8,7 +8,7 @@ from typer.main import get_command
 
 import grayflow.cli
 from grayflow.cli.app import build
-from tests.cli.conftest import Cli
+from tests.cli.kit import Cli
 
 COMMANDS = [
     "init put on off percent target list show history diff rollback explain watch lint stale export import doctor demo",

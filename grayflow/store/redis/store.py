@@ -12,7 +12,7 @@ from typing import Self
 from grayflow.clock import Clock, SystemClock
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
-from grayflow.errors import ConfigurationError, StoreFormatError
+from grayflow.errors import ConfigurationError, StoreAccessError, StoreFormatError
 from grayflow.store.address import RedisAddress
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.port import Change, DocumentKind, Edit, Event, State, Store, check_namespace
@@ -218,3 +218,13 @@ class RedisStore(Store):
             return position.revision + 1
         # Below `base` there may be entries with a hole behind them, from before a repair.
         return max(self._layout.change(entries[0]).revision, int(values.get("base", b"0")) + 1)
+
+    async def clock_offset(self) -> float | None:
+        """See `Store.clock_offset`. A reader may not ask the server for the time."""
+        before = self._clock.now()
+        try:
+            ((seconds, microseconds),) = await self._session().read(("TIME",))
+        except StoreAccessError:
+            return None
+        middle = (before + self._clock.now()) // 2
+        return ((int(seconds) * 1_000_000 + int(microseconds)) * 1_000 - middle) / 1e9
