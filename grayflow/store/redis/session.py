@@ -104,7 +104,7 @@ class Session:
         tries, arrived = 0, False
         failure: Exception = TimeoutError()
         with anyio.move_on_after(self._within_s) as limit:
-            while tries < _TRIES or self._address.mode != "standalone":
+            while True:
                 try:
                     return await self._run(keys, arguments)
                 except AuthenticationError as error:
@@ -114,6 +114,8 @@ class Session:
                 except Exception as error:
                     raise translate(error, self._place) from error
                 tries += 1
+                if tries == _TRIES and self._address.mode == "standalone":
+                    break
                 await self._clock.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**tries, 1.0))  # noqa: S311 - jitter
         raise self._given_up(failure, arrived=arrived or limit.cancelled_caught) from failure
 
