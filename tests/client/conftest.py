@@ -1,0 +1,43 @@
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from grayflow import Client
+from grayflow.testing import FakeClock, Faulty
+from tests.replica.kit import Rewinding
+
+Make = Callable[..., Client]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def memory() -> Rewinding:
+    return Rewinding()
+
+
+@pytest.fixture
+def store(memory: Rewinding, clock: FakeClock) -> Faulty:
+    return Faulty(memory, clock=clock)
+
+
+@pytest.fixture
+def make(store: Faulty, clock: FakeClock) -> Make:
+    """Make a client on the test's store and clock; the store has to be open and initialised by the test."""
+
+    def made(**options: Any) -> Client:
+        return Client(store, **{"clock": clock, "random": lambda: 0.5, **options})
+
+    return made
+
+
+@pytest.fixture
+async def opened(store: Faulty) -> AsyncIterator[None]:
+    """The store is open and initialised."""
+    async with store:
+        await store.init()
+        yield

@@ -1,0 +1,202 @@
+from typing import Any
+
+import anyio
+import pytest
+
+from grayflow import Flag
+from grayflow.testing import FakeClock, Faulty
+from tests.client.conftest import Make
+from tests.replica.kit import OFF, ON, Rewinding, put, put_bytes
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("opened")]
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, bool | None, bool | None]] = []
+        self.go = anyio.Event()
+        self.go.set()
+
+    async def __call__(self, old: Flag | None, new: Flag | None) -> None:
+        await self.go.wait()
+        key = (old or new or Flag(key="?")).key
+        self.changes.append((key, old and old.enabled, new and new.enabled))
+
+
+async def test_a_handler_gets_old_and_new(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **OFF)
+    heard = Heard()
+    async with make() as flags:
+        flags.on_change("f")(heard)
+        await put(store, "f", **ON)
+        await put(store, "other", **ON)
+        await clock.advance(0)
+        await put_bytes(store, "f", None)
+        await clock.advance(0)
+        await put(store, "f", **OFF)
+        await clock.advance(0)
+
+    assert heard.changes == [("f", False, True), ("f", True, None), ("f", None, False)]
+
+
+async def test_without_a_key_it_hears_of_every_flag(make: Make, store: Faulty, clock: FakeClock):
+    heard = Heard()
+    flags = make()
+    flags.on_change()(heard)  # before the start
+    async with flags:
+        await put(store, "f", **ON)
+        await put(store, "g", **OFF)
+        await clock.advance(0)
+
+    assert heard.changes == [("f", None, True), ("g", None, False)]
+
+
+async def test_the_decorator_gives_the_function_back_and_plain_functions_will_do(make: Make, store: Faulty, clock):
+    seen: list[Any] = []
+    async with make() as flags:
+
+        @flags.on_change("f")
+        def changed(old: Flag | None, new: Flag | None) -> None:
+            seen.append((old, new and new.key))
+
+        assert flags.on_change("f", changed) is changed
+        await put(store, "f", **ON)
+        await clock.advance(0)
+
+    assert seen == [(None, "f"), (None, "f")]
+
+
+async def test_the_flags_that_a_process_starts_with_are_no_change(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **ON)
+    heard = Heard()
+    flags = make()
+    flags.on_change(None, heard)
+    async with flags:
+        await clock.advance(0)
+
+    assert heard.changes == []
+
+
+async def test_after_a_full_load_it_hears_what_differs(make: Make, store: Faulty, memory: Rewinding, clock: FakeClock):
+    await put(store, "same", **ON)
+    await put(store, "gone", **ON)
+    await put(store, "f", **OFF)
+    heard = Heard()
+    async with make() as flags:
+        flags.on_change()(heard)
+        store.deaf = True
+        await put(memory, "f", **ON)
+        await put(memory, "new", **ON)
+        await put_bytes(memory, "gone", None)
+        memory._log.clear()
+        await clock.advance(13)
+
+        assert flags.health.loads == 2
+    assert sorted(heard.changes) == [("f", False, True), ("gone", True, None), ("new", None, True)]
+
+
+async def test_a_document_that_does_not_decode_is_no_change(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **ON)
+    heard = Heard()
+    async with make() as flags:
+        flags.on_change("f")(heard)
+        await put_bytes(store, "f", b"no json")
+        await clock.advance(0)
+
+    assert heard.changes == []
+
+
+async def test_for_a_slow_handler_the_newest_change_of_each_flag_wins(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **OFF)
+    heard = Heard()
+    heard.go = anyio.Event()
+    async with make() as flags:
+        flags.on_change()(heard)
+        await put(store, "first", **ON)
+        await clock.advance(0)
+        for index in range(5):
+            await put(store, "f", enabled=index % 2 == 0, description=f"{index}")
+            await clock.advance(0)
+        await put(store, "g", **ON)
+        await clock.advance(0)
+        heard.go.set()
+        await clock.advance(0)
+
+        assert heard.changes == [("first", None, True), ("f", False, True), ("g", None, True)]
+        assert flags.health.changes_dropped == 4
+
+
+async def test_a_slow_handler_delays_no_other_and_no_flag(make: Make, store: Faulty, clock: FakeClock):
+    slow, quick = Heard(), Heard()
+    slow.go = anyio.Event()
+    async with make() as flags:
+        flags.on_change()(slow)
+        flags.on_change()(quick)
+        await put(store, "f", **ON)
+        await clock.advance(0)
+
+        assert flags.peek("f") is True
+        assert quick.changes == [("f", None, True)]
+
+
+async def test_what_a_handler_raises_is_logged_and_counted_and_it_goes_on(make: Make, store: Faulty, clock, caplog):
+    calls = []
+
+    def broken(old: Flag | None, new: Flag | None) -> None:
+        calls.append(new)
+        raise RuntimeError("no cache")
+
+    async with make() as flags:
+        flags.on_change("f")(broken)
+        for document in (ON, OFF):
+            await put(store, "f", **document)
+            await clock.advance(0)
+
+        assert len(calls) == 2
+        assert flags.health.handler_errors == 2
+        assert len(caplog.records) == 2
+        assert flags.health.state == "fresh"
+
+
+async def test_a_handler_is_in_no_scope_of_whoever_started_the_client(make: Make, store: Faulty, clock: FakeClock):
+    seen: list[bool] = []
+    flags = make()
+    with flags.override(f=False):
+        await flags.start()
+    try:
+        flags.on_change("f", lambda old, new: seen.append(flags.peek("f")))
+        await put(store, "f", **ON)
+        await clock.advance(0)
+    finally:
+        await flags.aclose()
+
+    assert seen == [True]
+
+
+async def test_a_handler_may_close_the_client(make: Make, store: Faulty, clock: FakeClock):
+    flags = make()
+
+    @flags.on_change("f")
+    async def stop(old: Flag | None, new: Flag | None) -> None:
+        await flags.aclose()
+
+    await flags.start()
+    await put(store, "f", **ON)
+    with anyio.fail_after(2):
+        await clock.advance(0)
+        await flags.aclose()
+
+    assert flags.health.state == "closed"
+
+
+async def test_thousands_of_changed_flags_are_told_in_slices(make: Make, store: Faulty, memory: Rewinding, clock):
+    heard = Heard()
+    async with make() as flags:
+        flags.on_change()(heard)
+        store.deaf = True
+        for index in range(500):
+            await put(memory, f"f{index}", **ON)
+        memory._log.clear()
+        await clock.advance(13)
+
+    assert len(heard.changes) == 500

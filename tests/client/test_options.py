@@ -1,0 +1,90 @@
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grayflow import Client, ConfigurationError, MemoryStore
+from grayflow.client.options import seconds
+
+
+@pytest.mark.parametrize("given", [10, 10.0, timedelta(seconds=10)])
+def test_durations_are_seconds_or_timedeltas(given: Any):
+    assert seconds("ttl", given) == 10.0
+
+
+@pytest.mark.parametrize("given", [True, "10", None, float("nan"), -1, 0, timedelta(seconds=-1), float("inf")])
+def test_what_is_no_duration_is_refused_by_name(given: Any):
+    with pytest.raises(ConfigurationError, match="ttl is "):
+        seconds("ttl", given)
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "says"),
+    [
+        ("ttl", 0, "at least 0.01 s"),
+        ("ttl", "10s", "seconds or a datetime.timedelta"),
+        ("max_staleness", -5, "max_staleness"),
+        ("start_timeout", None, "start_timeout"),
+        ("start_timeout", float("inf"), "finite"),
+        ("resolver_timeout", 0, "resolver_timeout"),
+        ("confirm_timeout", 0, "confirm_timeout"),
+        ("last_good_max_age", 0, "last_good_max_age"),
+        ("on_failure", "off", "'caller_default', 'last_known'"),
+        ("context_type", dict, "subclass of grayflow.Context"),
+        ("extensions", {"hashes": {}}, "grayflow.Extensions"),
+        ("resolvers", [1], "mapping from attribute names"),
+        ("hooks", [object()], "before, after and error"),
+        ("last_good", 7, "path of a file"),
+        ("name", "my service", "1 to 64 of"),
+        ("namespace", "a b", "namespace"),
+    ],
+)
+def test_a_bad_option_is_refused_at_once_and_the_remedy_named(option: str, given: Any, says: str):
+    with pytest.raises(ConfigurationError) as caught:
+        Client("memory://", **{option: given})
+
+    assert says in str(caught.value)
+
+
+def test_a_bad_url_is_refused_at_once():
+    with pytest.raises(ConfigurationError, match="redsi"):
+        Client("redsi://localhost")
+
+
+def test_what_is_no_store_is_refused():
+    with pytest.raises(ConfigurationError, match="give a URL such as"):
+        Client(None)  # type: ignore[arg-type]
+
+
+def test_the_namespace_of_a_store_is_its_own():
+    assert Client(MemoryStore("shop")).namespace == "shop"
+    assert Client(MemoryStore("shop"), namespace="shop").namespace == "shop"
+    assert Client("memory://").namespace == "default"
+    with pytest.raises(ConfigurationError, match="made for 'shop'"):
+        Client(MemoryStore("shop"), namespace="other")
+
+
+def test_a_short_bound_shortens_the_polling():
+    client = Client("memory://", max_staleness=3, ttl=10)
+
+    assert client._options.ttl_s == 1.0
+
+
+def test_bounds_may_be_endless():
+    client = Client("memory://", max_staleness=float("inf"), last_good_max_age=timedelta(days=3))
+
+    assert client._options.max_staleness_s == float("inf")
+
+
+def test_a_path_may_be_text_or_a_path(tmp_path: Path):
+    assert Client("memory://", last_good=str(tmp_path / "f"))._options.last_good == tmp_path / "f"
+    assert Client("memory://", last_good=tmp_path / "f")._options.last_good == tmp_path / "f"
+
+
+def test_the_repr_names_store_and_state_and_no_secret():
+    text = repr(Client("redis://anna:secret@localhost:6379/0", namespace="shop"))
+
+    assert "shop" in text
+    assert "starting" in text
+    assert "secret" not in text
