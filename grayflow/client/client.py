@@ -211,6 +211,8 @@ class Client:
                 value = None
             if value is True or value is False:
                 return value
+            if value is UNKNOWN:
+                return bool(default)
         return bool((await self._evaluator.fetching(key, context, default, boolean=True)).value)
 
     @overload
