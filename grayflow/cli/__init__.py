@@ -4,6 +4,7 @@ The command line. `main` is the entry point of `grayflow`; it needs the extra `c
 Nothing here is imported by the library, and this module imports no Typer: without the extra it says what to install.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if hasattr(stream, "reconfigure"):
                 # Flags hold any text; a terminal of another alphabet shows a question mark instead of a traceback.
                 stream.reconfigure(errors="replace")
+        # Commands say on stderr what the library would log there once more.
+        logging.getLogger("grayflow").addHandler(logging.NullHandler())
         build()(args=None if arguments is None else list(arguments), prog_name="grayflow")
     except KeyboardInterrupt:  # before a command could take care of it
         sys.exit(130)

@@ -80,7 +80,7 @@ async def put(  # noqa: PLR0913 - each is an option of the command
     if dry_run or preview is not None:
         async with session.reading(extensions=foreign) as admin:
             held, _ = await admin.store.get(found.kind, found.key)
-        await show_only(session, None if held is None else held.data, document, preview)
+        await show_only(session, None if held is None else held.data, document, preview, foreign)
         return
     async with session.writing(extensions=foreign) as admin:
         is_segment = isinstance(document, Segment)

@@ -10,6 +10,7 @@ from grayflow.cli.given import contexts_in
 from grayflow.cli.render import print_diff, print_preview
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import saved_shape
+from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
 
 __all__ = ["Contexts", "show_only", "tell"]
@@ -25,7 +26,11 @@ Contexts = Annotated[
 
 
 async def show_only(
-    session: Session, before: Flag | Segment | bytes | None, after: Flag | Segment, contexts: str | None
+    session: Session,
+    before: Flag | Segment | bytes | None,
+    after: Flag | Segment,
+    contexts: str | None,
+    extensions: Extensions | None = None,
 ) -> None:
     """Print what a write would change in the document, and for whom; nothing is written."""
     differences = diff(before, after, kind_of(after))
@@ -34,7 +39,7 @@ async def show_only(
     print_diff(session.out, differences)
     if contexts is None:
         return
-    async with session.reading() as admin:
+    async with session.reading(extensions=extensions) as admin:
         print_preview(session.out, await admin.preview(after, contexts_in(contexts)))
 
 

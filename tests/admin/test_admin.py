@@ -249,6 +249,20 @@ async def test_a_flag_in_a_circle_can_still_be_switched():
         assert (await admin.switch_off("x")).changed
 
 
+async def test_an_edit_that_did_not_close_the_circle_is_let_pass():
+    """Whoever finds a flag in a circle must be able to mend it step by step."""
+    store = MemoryStore()
+    async with Admin(store, actor="ann") as admin:
+        await write_raw(store, b'{"key":"x","requires":[{"type":"flag","key":"y"}]}')
+        await write_raw(store, b'{"key":"y","requires":[{"type":"flag","key":"x"}]}', key="y")
+        more = [{"type": "flag", "key": "y"}, {"type": "segment", "key": "staff"}]
+
+        saved = await admin.put(flag("x", requires=more))
+
+    assert saved.changed
+    assert "part of a circle" in str(saved.warnings)
+
+
 async def test_reaching_a_circle_elsewhere_is_warned_of():
     store = MemoryStore()
     async with Admin(store, actor="ann") as admin:

@@ -242,6 +242,10 @@ async def test_a_replacing_import_with_anything_wrong_writes_nothing(text: str):
 
         assert not report.ok
         assert report.problems
+        assert not (report.created)
+        assert not (report.updated)
+        assert not (report.deleted)
+        assert {node for node in report.remaining if node[0] == "flag"} >= {("flag", "old"), ("flag", "wallet")}
         assert await admin.store.position() == before
 
 

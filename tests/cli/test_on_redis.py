@@ -91,3 +91,4 @@ def test_watch_takes_up_a_lost_link_and_prints_what_it_missed(
     told = json.loads(watch.line())
     assert (told["revision"], told["action"]) == (2, "switch_on")
     assert watch.interrupt() == 130
+    assert "Traceback" not in watch.rest()

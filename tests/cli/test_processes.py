@@ -51,6 +51,19 @@ def test_watch_prints_changes_of_other_processes_until_ctrl_c(
     assert watch.rest() == ""
 
 
+def test_watch_says_when_the_store_became_another(environment: dict[str, str], watching: list[Watching]):
+    run(environment, "put", "-", text='{"key": "x"}')
+    watch = Watching(environment, "--plain")
+    watching.append(watch)
+    assert "watching" in watch.line("err")
+    run(environment, "init", "--replace")
+    assert "the store jumped from" in watch.line("err")
+    run(environment, "on", "x")
+
+    assert watch.line().split("\t")[1:4] == ["2", "x", "switch_on"]
+    assert watch.interrupt() == 130
+
+
 def test_watch_ends_at_once_where_there_is_nothing(environment: dict[str, str]):
     told = run(environment, "watch")
 
