@@ -2,15 +2,18 @@
 
 # ruff: noqa: ASYNC240 - somebody else's hand on the file is what these tests are about
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -23,9 +26,11 @@ from grayflow.errors import (
     StoreFormatError,
     StoreUnavailableError,
 )
-from grayflow.store.port import Changed, Event, Gap, Position
+from grayflow.store.port import Change, Changed, Event, Gap, Position
 from grayflow.store.sqlite import SQLiteStore
 from grayflow.store.sqlite.file import File, translate
+from grayflow.store.sqlite.verbs import Verbs
+from grayflow.store.sqlite.worker import Worker
 from grayflow.testing.contract.kit import edit, put
 
 pytestmark = pytest.mark.anyio
@@ -202,15 +207,15 @@ async def test_an_operator_may_declare_what_is_left_to_be_the_truth(path: Path) 
 async def test_a_lost_head_does_not_bring_revisions_back(path: Path) -> None:
     async with SQLiteStore(path) as store:
         await store.init()
-        await put(store, edit("a"), edit("b"))
+        await put(store, edit("a"), edit("b"), edit("b", None))
     run(path, "DELETE FROM namespaces")
 
     async with SQLiteStore(path) as store:
         with pytest.raises(NotInitializedError):
             await store.load()
 
-        assert (await store.init(replaces=["*"])).revision == 2
-        assert set((await store.load()).flags) == {"a", "b"}
+        assert (await store.init(replaces=["*"])).revision == 3
+        assert set((await store.load()).flags) == {"a"}
 
 
 async def test_a_log_that_does_not_fit_the_position_stops_writing(path: Path) -> None:
@@ -351,6 +356,8 @@ async def test_a_deleted_file_is_no_data_and_no_update(path: Path) -> None:
                 file.unlink()
 
             assert isinstance(await event(events), Gap)
+            with anyio.move_on_after(0.2):
+                raise AssertionError(f"told again: {await anext(events)}")
             with pytest.raises(NotInitializedError):
                 await store.position()
             with pytest.raises(NotInitializedError):
@@ -435,17 +442,63 @@ async def test_an_older_copy_takes_new_changes_under_new_nonces(path: Path) -> N
         assert await store.changes(lost.position) is None
 
 
-async def test_a_commit_to_a_file_that_has_gone_is_told(path: Path) -> None:
+async def test_a_commit_to_a_file_that_has_gone_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = Verbs.commit
+
+    def interrupted(*arguments: Any) -> Change:
+        change = commit(*arguments)
+        path.rename(path.with_name("away.db"))
+        return change
+
+    monkeypatch.setattr(Verbs, "commit", interrupted)
+    async with SQLiteStore(path) as store:
+        await store.init()
+
+        with pytest.raises(StoreUnavailableError, match="was moved or deleted while flag 'a' was written"):
+            await store.commit(edit("a"), expected=0)
+
+
+async def test_a_log_is_not_emptied_where_the_path_names_another_file(path: Path) -> None:
     async with SQLiteStore(path) as store:
         await store.init()
     file = File(path, busy_timeout=1)
-    connection = file.connection("default")
-    path.rename(path.with_name("moved.db"))
+    file.connection("default").execute("UPDATE namespaces SET revision = revision + 1")
+    assert file.written()
+    path.rename(path.with_name("away.db"))
+    log = path.with_name("flags.db-wal").read_bytes()
 
-    connection.execute("UPDATE namespaces SET revision = revision")
-
-    assert not file.written()
+    file.settle()
     file.close()
+
+    assert path.with_name("flags.db-wal").read_bytes() == log != b""
+
+
+async def test_what_comes_after_closing_is_dropped(path: Path) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    worker = Worker(File(path, busy_timeout=1), patience=1)
+    worker.later(0, File.settle)
+    await worker.aclose()
+
+    worker.later(0, File.settle)
+    await anyio.wait_all_tasks_blocked()
+    await anyio.wait_all_tasks_blocked()
+
+    assert errors == []
+
+
+async def test_a_file_system_that_hangs_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    async with SQLiteStore(path) as store:
+        await store.init()
+    monkeypatch.setattr("grayflow.store.sqlite.worker._ANSWER_S", 0.01)
+    monkeypatch.setattr("grayflow.store.sqlite.worker._CLOSE_S", 0.01)
+    monkeypatch.setattr(Verbs, "position", lambda *_: released.wait(10))
+    async with SQLiteStore(path, busy_timeout=0.01) as store:
+        with pytest.raises(StoreUnavailableError, match="gave no answer"):
+            await store.position()
+
+        released.set()
 
 
 async def test_closing_leaves_the_log_of_another_file_alone(path: Path) -> None:

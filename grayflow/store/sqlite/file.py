@@ -137,7 +137,7 @@ class File:
     def written(self) -> bool:
         """Take note of a commit, and return whether the path still names the file that it went to."""
         self._unsettled = True
-        return self._is_in_place()
+        return self._in_place() is not None
 
     def settle(self) -> None:
         """
@@ -147,14 +147,14 @@ class File:
         it, and whoever puts another in its place finds no log that would spoil it. Not done where the path names
         another file already: the log may be that one's.
         """
-        if self._connection is None or not self._unsettled or not self._is_in_place():
+        if self._connection is None or not self._unsettled or self._in_place() is None:
             return
         self._connection.execute("PRAGMA busy_timeout = 0")
         with suppress(sqlite3.Error):  # somebody reads just now: the next time will do for this one too
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000)}")
         self._unsettled = False
-        self._signature = self._look()  # the file was touched by ourselves
+        self._signature = self._in_place() or self._signature  # it was touched by ourselves
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -164,11 +164,13 @@ class File:
         if connection is not None:
             connection.close()
 
-    def _is_in_place(self) -> bool:
+    def _in_place(self) -> Signature | None:
+        """Return the signature of what is at the path, if it is the file that is open."""
         with suppress(StoreAccessError):
             found = self._look()
-            return found is not None and self._signature is not None and found[:2] == self._signature[:2]
-        return False
+            if found is not None and self._signature is not None and found[:2] == self._signature[:2]:
+                return found
+        return None
 
     def _look(self) -> Signature | None:
         try:

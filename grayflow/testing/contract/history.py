@@ -64,6 +64,7 @@ class Remembering(Contract):
             assert [change.revision for change in await store.history(before=4)] == [3, 2, 1]
             assert [change.revision for change in await store.history(before=1)] == []
             assert [change.revision for change in await store.history(before=99, limit=2)] == [8, 7]
+            assert len(await store.history(before=2**64, limit=2**64)) == 8
 
     async def test_every_earlier_state_can_be_shown(self, open_store: OpenStore) -> None:
         async with ready(open_store) as store, open_store() as other:
