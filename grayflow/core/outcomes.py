@@ -14,7 +14,7 @@ from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Flag, Kind
 from grayflow.core.frozen import FrozenDict, freeze
 
-__all__ = ["OFF_REASONS", "Outcomes", "failed", "finish", "fits"]
+__all__ = ["OFF_REASONS", "Outcomes", "failed", "finish", "fits", "told"]
 
 OFF_REASONS = frozenset({Reason.DISABLED, Reason.SCHEDULED, Reason.PREREQUISITE_FAILED})
 """The internal reasons of a flag that is off, for others that ask whether it is."""
@@ -67,6 +67,14 @@ class Outcomes:
 def failed(key: str, default: Any, error: ErrorCode, detail: str, *, revision: int = 0) -> Decision:
     """Return the caller's default with what went wrong."""
     return Decision(key=key, value=default, reason=Reason.ERROR, revision=revision, error=error, detail=detail)
+
+
+def told(error: Exception) -> str:
+    """Return the message of an error that foreign code raised; its own methods may raise again."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - nothing is left to ask it
+        return "its message cannot be read"
 
 
 def finish(decision: Decision, kind: Kind, default: Any) -> Decision:

@@ -18,7 +18,7 @@ from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.graph import Edges, Node, undecidable
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
-from grayflow.core.outcomes import failed, finish
+from grayflow.core.outcomes import failed, finish, told
 from grayflow.core.position import Document, Position
 from grayflow.core.sources import Sources, read_sources
 from grayflow.core.table import Table
@@ -106,11 +106,11 @@ class Snapshot:
         try:
             subject = as_context(context, self.context_type)
         except Exception as error:  # noqa: BLE001 - a mapping of the caller's; what it raises goes into the decision
-            return failed(key, default, ErrorCode.INVALID_CONTEXT, str(error))
+            return failed(key, default, ErrorCode.INVALID_CONTEXT, told(error))
         try:
             instant = NO_INSTANT if now is None else as_instant(now)
-        except (ValueError, AttributeError) as error:
-            return failed(key, default, ErrorCode.NOW_MISSING, str(error))
+        except Exception as error:  # noqa: BLE001 - any object of the caller's; the same
+            return failed(key, default, ErrorCode.NOW_MISSING, told(error))
         return self.answer(key, subject, instant, default)
 
     def answer(
@@ -138,7 +138,7 @@ class Snapshot:
         except NowNeeded:
             return failed(key, default, ErrorCode.NOW_MISSING, f"flag {key!r} depends on the time; pass now=")
         except Exception as error:  # noqa: BLE001 - a value of the context raised; the decision carries it
-            return failed(key, default, ErrorCode.GENERAL, f"{type(error).__name__}: {error}")
+            return failed(key, default, ErrorCode.GENERAL, f"{type(error).__name__}: {told(error)}")
 
     def compiled(self, key: str) -> Compiled | None:
         """Return a flag as a function, `None` if there is none of that name."""

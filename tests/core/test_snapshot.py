@@ -244,3 +244,35 @@ def test_flags_of_one_shape_share_their_code() -> None:
     assert one is not None
     assert other is not None
     assert one.evaluate.__code__ is other.evaluate.__code__
+
+
+
+class UnreadableError(Exception):
+    """An error that cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class Closed:
+    """An object that refuses every question."""
+
+    def get(self, name: str) -> Any:
+        raise UnreadableError
+
+    @property
+    def tzinfo(self) -> Any:
+        raise UnreadableError
+
+
+@pytest.mark.parametrize(
+    ("attributes", "now", "error"),
+    [({}, Closed(), ErrorCode.NOW_MISSING), ({}, "2026", ErrorCode.NOW_MISSING), (Closed(), None, ErrorCode.GENERAL)],
+)
+def test_no_argument_however_hostile_makes_evaluation_raise(attributes: Any, now: Any, error: ErrorCode) -> None:
+    rule = {"when": [{"type": "attribute", "name": "plan", "op": "in", "values": ["pro"]}]}
+    snapshot = Snapshot.build([{**ON, "rules": [rule]}])
+
+    found = snapshot.evaluate("f", Context(attributes=attributes), default="d", now=now)
+
+    assert (found.value, found.error) == ("d", error)
