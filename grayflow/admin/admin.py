@@ -8,12 +8,14 @@ must not be written.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from anyio import to_thread
+
 from grayflow.admin import verbs
 from grayflow.admin.changing import warned
 from grayflow.admin.checklist import reason_with_answers
 from grayflow.admin.checks import hindrances
 from grayflow.admin.formats import TextFormat, read_text
-from grayflow.admin.importing import Progress, plan_import, run_import
+from grayflow.admin.importing import ImportPlan, Progress, plan_import, run_import
 from grayflow.admin.reading import Reading
 from grayflow.admin.results import ImportReport, Saved
 from grayflow.admin.segments import SegmentVerbs
@@ -71,7 +73,7 @@ class Admin(Reading, SegmentVerbs):
         """
         return await self._create(Flag, document, reason)
 
-    async def edit(self, document: Source, *, expected: int | None = None, reason: str = "") -> Saved[Flag]:
+    async def edit(self, document: Source, expected: int | None = None, *, reason: str = "") -> Saved[Flag]:
         """
         Replace the whole document of a flag.
 
@@ -112,7 +114,7 @@ class Admin(Reading, SegmentVerbs):
         """Disable a flag for good and leave it out of listings; `rollback` brings it back."""
         return await self._change(Flag, key, verbs.archive, "archive", reason)
 
-    async def rollback(self, key: str, *, to: int | None = None, reason: str = "") -> Saved[Flag]:
+    async def rollback(self, key: str, to: int | None = None, *, reason: str = "") -> Saved[Flag]:
         """
         Bring back the document as it was at a revision, as a new revision on top of the history.
 
@@ -168,9 +170,9 @@ class Admin(Reading, SegmentVerbs):
         self,
         key: str,
         percent: float,
-        *,
         variant: str | None = None,
         rule: str | int | None = None,
+        *,
         add: bool = False,
         reason: str = "",
     ) -> Saved[Flag]:
@@ -186,7 +188,8 @@ class Admin(Reading, SegmentVerbs):
             reason: For the audit.
         """
         change = partial(verbs.set_percent, percent=percent, variant=variant, rule=rule, add=add)
-        return self._with_hindrances(await self._change(Flag, key, change, "set_percent", reason))
+        saved = await self._change(Flag, key, change, "set_percent", reason)
+        return self._with_hindrances(saved) if percent else saved  # at 0 nobody is meant to be in
 
     async def include(self, key: str, variant: str, ids: Ids, *, reason: str = "") -> Saved[Flag]:
         """Put ids on the gray list of a variant, which rules cannot overrule; they leave other variants' lists."""
@@ -196,7 +199,7 @@ class Admin(Reading, SegmentVerbs):
             return saved
         return warned(saved, Problem(key=key, path="enabled", message="the flag is off, so its lists have no effect"))
 
-    async def exclude(self, key: str, ids: Ids, *, variant: str | None = None, reason: str = "") -> Saved[Flag]:
+    async def exclude(self, key: str, ids: Ids, variant: str | None = None, *, reason: str = "") -> Saved[Flag]:
         """Take ids off the gray list of a variant, or of all; rules decide about them again."""
         unwanted = verbs.several(ids)
         return await self._change(Flag, key, lambda flag: verbs.exclude(flag, unwanted, variant), "exclude", reason)
@@ -235,7 +238,11 @@ class Admin(Reading, SegmentVerbs):
             MissingExtraError: YAML without the extra `yaml`.
             StoreError: the store could not be read; nothing was written.
         """
-        parsed = read_text(text, format)
-        plan = plan_import(parsed, await self.state(), self.extensions, replace=replace)
+        state = await self.state()
+
+        def planned() -> ImportPlan:
+            return plan_import(read_text(text, format), state, self.extensions, replace=replace)
+
+        plan = await to_thread.run_sync(planned)  # thousands of documents would hold up the loop
         blocked = replace and bool(plan.problems)
         return await run_import(plan, self._writer, reason, dry_run=dry_run, blocked=blocked, progress=progress)

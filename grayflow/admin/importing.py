@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import msgspec
+from anyio.lowlevel import checkpoint
 
 from grayflow.admin.checks import Documents, canonical, circle, missing, model_of, node_of, refuse_degraded
 from grayflow.admin.formats import Found, Parsed
@@ -179,6 +180,7 @@ async def run_import(
             break
         if progress is not None:
             progress(index + 1, len(plan.writes))
+        await checkpoint()  # a store in memory never waits, and others want the loop too
     return ImportReport(
         dry_run=dry_run,
         created=tuple(done["created"]),

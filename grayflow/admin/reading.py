@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from anyio import to_thread
 from msgspec import MsgspecError
 from msgspec.json import decode as decode_json
 
@@ -193,7 +194,7 @@ class Reading(Desk):
             MissingExtraError: YAML without the extra `yaml`.
         """
         state = await self.state()
-        return write_text(_exported(state), format)
+        return await to_thread.run_sync(lambda: write_text(_exported(state), format))
 
 
 def _edited(edit: Previewed) -> tuple[Node, bytes | None]:

@@ -17,7 +17,7 @@ class SegmentVerbs(Changing):
         """Save a new segment; see `Admin.create`."""
         return await self._create(Segment, document, reason)
 
-    async def edit_segment(self, document: Source, *, expected: int | None = None, reason: str = "") -> Saved[Segment]:
+    async def edit_segment(self, document: Source, expected: int | None = None, *, reason: str = "") -> Saved[Segment]:
         """Replace a segment's document; see `Admin.edit`."""
         return await self._edit(Segment, document, expected, reason)
 
@@ -43,6 +43,6 @@ class SegmentVerbs(Changing):
             Segment, key, lambda segment: verbs.exclude_from_segment(segment, unwanted), "exclude", reason
         )
 
-    async def rollback_segment(self, key: str, *, to: int | None = None, reason: str = "") -> Saved[Segment]:
+    async def rollback_segment(self, key: str, to: int | None = None, *, reason: str = "") -> Saved[Segment]:
         """Bring back an earlier version of a segment; see `Admin.rollback`."""
         return await self._rollback(Segment, key, to, reason)

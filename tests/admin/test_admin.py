@@ -154,6 +154,7 @@ async def test_a_flag_that_works_is_switched_on_without_a_word():
 
         assert (await admin.switch_on("x")).warnings == ()
         assert (await admin.set_percent("x", 5)).warnings == ()
+        assert (await admin.set_percent("x", 0)).warnings == ()
 
 
 async def test_including_in_a_flag_that_is_off_says_so():
