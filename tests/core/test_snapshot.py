@@ -246,7 +246,6 @@ def test_flags_of_one_shape_share_their_code() -> None:
     assert one.evaluate.__code__ is other.evaluate.__code__
 
 
-
 class UnreadableError(Exception):
     """An error that cannot even be shown."""
 
