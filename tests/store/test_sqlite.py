@@ -117,6 +117,22 @@ async def test_sqlite_reads_our_instants(path: Path) -> None:
     ]
 
 
+async def test_stores_that_initialise_at_once_agree(path: Path) -> None:
+    epochs: list[str] = []
+
+    async def begin() -> None:
+        async with SQLiteStore(path) as store:
+            epochs.append((await store.init()).epoch)
+
+    for _ in range(5):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(begin)
+        assert len(set(epochs)) == 1
+        path.unlink()  # noqa: ASYNC240 - nothing else runs
+        epochs.clear()
+
+
 async def test_namespaces_of_one_file_know_nothing_of_each_other(path: Path) -> None:
     async with SQLiteStore(path, "shop") as shop, SQLiteStore(path, "bank") as bank:
         await shop.init()

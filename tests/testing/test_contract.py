@@ -1,5 +1,6 @@
 """The contract is worth what it finds: strangers can run it, and no known fault passes it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,8 @@ class TestMyStore(StoreContract):
 
 def run(*arguments: str, folder: Path) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=50).stdout
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=50).stdout
 
 
 def test_three_lines_are_enough_for_a_stranger(tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ class File:
         if self._connection is None:
             connection = self._connect("rw")
             try:
-                fresh = self._is_empty(connection)
+                with transaction(connection, "DEFERRED"):
+                    fresh = self._is_empty(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -123,7 +124,9 @@ class File:
         self._look()
         connection = self._connect("rwc")
         try:
-            if self._is_empty(connection):
+            with transaction(connection, "DEFERRED"):
+                fresh = self._is_empty(connection)
+            if fresh:
                 connection.execute("PRAGMA journal_mode = WAL")
                 with transaction(connection, "IMMEDIATE"):
                     if self._is_empty(connection):  # nobody was faster
@@ -195,7 +198,11 @@ class File:
         connection.row_factory = sqlite3.Row
         # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the power fails. A switch-off that was
         # acknowledged must not come back on; edits are rare, and one more fsync for each is not felt.
-        connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _is_empty(self, connection: sqlite3.Connection) -> bool:
