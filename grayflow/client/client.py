@@ -203,10 +203,11 @@ class Client:
             default: The answer where there is none: no such flag, no flags yet, a flag of another kind, an expired
                 snapshot without another policy.
         """
-        if context is None or context.__class__ is self._context_type:
-            frame = self._frames.get()
+        frame = self._frames.get()
+        subject = frame.context if context is None else context
+        if subject.__class__ is self._context_type:
             try:
-                value = frame.checks[key](frame.context if context is None else context, frame.instant, None).value
+                value = frame.checks[key](subject, frame.instant, None).value
             except Exception:  # noqa: BLE001 - the evaluator meets it again, and puts it into the decision
                 value = None
             if value is True or value is False:
@@ -252,14 +253,15 @@ class Client:
         decision = self._quick(key, context, default) if freshness == "any" else None
         if decision is not None:
             return decision
-        return await self._evaluator.fetching(key, context, default, confirmed=freshness == "confirmed")
+        return await self._evaluator.fetching(key, context, default, confirmed=freshness != "any")
 
     def peek(self, key: str, context: AnyContext = None, *, default: bool = False) -> bool:
         """Tell whether a flag is on, as `is_enabled`; see `peek_decision`."""
-        if context is None or context.__class__ is self._context_type:
-            frame = self._frames.get()
+        frame = self._frames.get()
+        subject = frame.context if context is None else context
+        if subject.__class__ is self._context_type:
             try:
-                value = frame.checks[key](frame.context if context is None else context, frame.instant, None).value
+                value = frame.checks[key](subject, frame.instant, None).value
             except Exception:  # noqa: BLE001 - as in `is_enabled`
                 value = None
             if value is True or value is False:
@@ -288,12 +290,13 @@ class Client:
         return self._evaluator.now(key, context, default) if decision is None else decision
 
     def _quick(self, key: str, context: Any, default: Any) -> Decision | None:
-        if context is not None and context.__class__ is not self._context_type:
-            return None
         frame = self._frames.get()
+        subject = frame.context if context is None else context
+        if subject.__class__ is not self._context_type:
+            return None
         try:
             compiled = frame.answers[key]
-            decision = compiled.evaluate(frame.context if context is None else context, frame.instant, None)
+            decision = compiled.evaluate(subject, frame.instant, None)
             kind = decision.value.__class__
             # Says the same as `finish`, only sooner: a value of the default's very type is what was asked for.
             if _PLAIN.get(kind, kind) is default.__class__:
@@ -391,7 +394,9 @@ class Client:
     def on_change(self, key: str | None = None) -> Callable[[H], H]: ...
     @overload
     def on_change(self, key: str | None, handler: H) -> H: ...
-    def on_change(self, key: str | None = None, handler: ChangeHandler | None = None) -> Any:
+    @overload
+    def on_change(self, key: H) -> H: ...
+    def on_change(self, key: Any = None, handler: Any = None) -> Any:
         """
         Call a function whenever the document of a flag has changed.
 
@@ -406,6 +411,8 @@ class Client:
             key: The flag; every flag if left out.
             handler: The function, where this is not used as a decorator.
         """
+        if callable(key):
+            key, handler = None, key
         if handler is None:
             return partial(self.on_change, key)
         self._changes.add(key, handler, self._replica.view.snapshot)

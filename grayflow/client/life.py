@@ -69,11 +69,13 @@ class Life:
         self.phase = "started"
         started = False
         try:
+            self._live.attend(self)
             self._owner = Owner(lambda: self._work(frames), self._over)
-            self._live.attend(self, self._owner)
             with anyio.move_on_after(self._options.start_timeout_s):
                 await self._settled.wait()
             self._raise_failure()
+            if self.phase != "started":
+                raise LifetimeError("this client was closed while it was starting")
             if self._options.require_ready and not self._replica.holder.contacted.is_set():
                 raise self._not_ready()
             started = True
@@ -89,7 +91,7 @@ class Life:
             quiet: A defect of ours is not raised: another exception is on its way.
         """
         owner = self._owner
-        if owner is not None and not self._live.forked and owner.running:
+        if owner is not None and not self._live.forked and owner.running and not owner.loop.is_closed():
             if owner.loop is not asyncio.get_running_loop():
                 raise LifetimeError("this client runs in another event loop; close it there")
             self.phase = "closed"

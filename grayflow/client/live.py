@@ -44,21 +44,21 @@ class Live:
         """Whether this is a child process, and the client was running in its parent."""
         self._why: str | None = why
         self._warning: str | None = None
-        self._belongings: object = None
+        self._owner: object = None
 
     @property
     def why(self) -> str | None:
         """Why nobody keeps the flags up to date; `None` while somebody does."""
         return self._why
 
-    def attend(self, *belongings: object) -> None:
+    def attend(self, owner: object) -> None:
         """
         Show the holder's views from now on.
 
         Args:
-            belongings: What must stay alive in a forked child.
+            owner: Whoever must stay alive in a forked child, with all that it refers to.
         """
-        self._why, self._belongings = None, belongings
+        self._why, self._owner = None, owner
         self._holder.listeners.insert(0, self._see)
         self._quicken(self._holder.view)
         watch_forks(self)
@@ -74,7 +74,7 @@ class Live:
             self.forked = True
             self._warning = _FORKED
             self.detach(_FORKED)
-        return self._belongings
+        return self._owner
 
     def view(self) -> View:
         """Return what is current."""

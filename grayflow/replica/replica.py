@@ -6,6 +6,7 @@ is heard, because pushes promise nothing) and ageing (what was not proved for lo
 survives whatever a store raises; any other exception is a defect of ours and ends the replica, loudly.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -27,9 +28,11 @@ from grayflow.replica.saver import Saver
 from grayflow.replica.sync import ACCESS_WAIT_S, Sync
 from grayflow.replica.troubles import Troubles
 from grayflow.replica.view import View
-from grayflow.store.port import Changed, Event, State, Store
+from grayflow.store.port import Change, Changed, Event, State, Store
 
 __all__ = ["Replica", "ReplicaOptions"]
+
+log = logging.getLogger("grayflow.replica")
 
 _TICK_S = 1.0
 """
@@ -81,7 +84,7 @@ class Replica:
             builder=self._builder,
             loaded=self._loaded,
         )
-        self.holder.listeners.append(self.inspection.see)
+        self.holder.listeners += (self.inspection.see, self._tell)
 
     @property
     def view(self) -> View:
@@ -145,6 +148,12 @@ class Replica:
     def _loaded(self, state: State) -> None:
         if self._saver is not None:
             self._saver.see_state(state)
+
+    def _tell(self, before: View, after: View, _: Change | None) -> None:
+        """Log the moment from which flags are no longer decided by their rules."""
+        if after.freshness == "expired" != before.freshness and after.snapshot is before.snapshot:
+            text = "the flags of namespace %r have expired: no proof for %.0f s; each follows its failure policy now"
+            log.error(text, self._store.namespace, self.holder.age_s)
 
     async def _follow(self) -> None:
         backoff, before = Backoff(self._random), False

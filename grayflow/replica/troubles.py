@@ -7,7 +7,7 @@ The words say what is true now and which command helps; the store's own errors a
 import logging
 
 from grayflow.core.position import Position
-from grayflow.errors import NotInitializedError, StoreError, StoreFormatError
+from grayflow.errors import NotInitializedError, StoreAccessError, StoreError, StoreFormatError
 
 __all__ = ["ForeignStoreError", "Troubles", "foreign"]
 
@@ -62,7 +62,10 @@ class Troubles:
         self._lasting[source] = error
         self._texts[source] = text = self._worded(error, held)
         if not told:
-            log.warning("%s", text)
+            helpless = isinstance(error, StoreAccessError | StoreFormatError) or (
+                held is not None and isinstance(error, NotInitializedError)
+            )
+            log.log(logging.ERROR if helpless else logging.WARNING, "%s", text)
 
     def clear(self, source: str, held: Position | None) -> None:
         """Forget what was wrong with that source."""

@@ -60,10 +60,11 @@ async def test_the_decorator_gives_the_function_back_and_plain_functions_will_do
             seen.append((old, new and new.key))
 
         assert flags.on_change("f", changed) is changed
+        assert flags.on_change(changed) is changed
         await put(store, "f", **ON)
         await clock.advance(0)
 
-    assert seen == [(None, "f"), (None, "f")]
+    assert seen == [(None, "f")] * 3
 
 
 async def test_the_flags_that_a_process_starts_with_are_no_change(make: Make, store: Faulty, clock: FakeClock):

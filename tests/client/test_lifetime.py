@@ -142,6 +142,26 @@ async def test_two_clients_in_one_process_are_fine(make: Make, store: Faulty, cl
 
 
 @pytest.mark.usefixtures("opened")
+async def test_one_that_is_closed_while_it_starts_says_so(make: Make, store: Faulty):
+    store.hung.add("position")
+    flags = make()
+    refused = []
+
+    async def start() -> None:
+        try:
+            await flags.start()
+        except LifetimeError as error:
+            refused.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start)
+        await anyio.wait_all_tasks_blocked()
+        await flags.aclose()
+
+    assert refused == ["this client was closed while it was starting"]
+
+
+@pytest.mark.usefixtures("opened")
 async def test_a_store_that_does_not_answer_delays_the_start_no_longer_than_asked(make: Make, store: Faulty):
     store.hung.add("position")
     loop = asyncio.get_running_loop()

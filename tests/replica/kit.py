@@ -23,9 +23,7 @@ async def put(store: Store, key: str, *, kind: str = "flag", marks: Marks = _NON
     return await put_bytes(store, key, to_bytes({"key": key, **fields}), kind=kind, marks=marks)
 
 
-async def put_bytes(
-    store: Store, key: str, data: bytes | None, *, kind: str = "flag", marks: Marks = _NONE
-) -> Change:
+async def put_bytes(store: Store, key: str, data: bytes | None, *, kind: str = "flag", marks: Marks = _NONE) -> Change:
     """Save any bytes as a document; `None` deletes."""
     held, _ = await store.get(kind, key)  # type: ignore[arg-type]
     edit = Edit(
