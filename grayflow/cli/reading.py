@@ -10,7 +10,7 @@ from grayflow.admin.checks import kind_word
 from grayflow.admin.writer import held_of
 from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson, ExtensionsName, FlagKey, IsSegment, extensions_named, instant, one_context
-from grayflow.cli.render import STATE_STYLES, print_changes, print_diff, print_document, print_explanation, table
+from grayflow.cli.render import STATE_STYLES, print_changes, print_diff, print_document, print_explanation, print_table
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import (
     change_shape,
@@ -61,14 +61,14 @@ async def list_(
     if as_json:
         session.json([flag_shape(one, now) for one in flags])
         return
-    made = table("key", "state", "serves", "rev", "owner", "tags", fold="serves")
+    rows = []
     for one in flags:
         state, flag = state_of(one, now), one.flag
         owner, tags = (flag.owner or "", ", ".join(flag.tags)) if flag is not None else ("", "")
         cells = Text(one.key), Text(state, STATE_STYLES[state]), Text(serves(flag)), Text(str(one.revision))
-        made.add_row(*cells, Text(owner), Text(tags))
-    if flags:
-        session.out.print(made)
+        rows.append((*cells, Text(owner), Text(tags)))
+    if rows:
+        print_table(session.out, ("key", "state", "serves", "rev", "owner", "tags"), rows, fold="serves")
     else:
         session.note(f"no such flags in namespace {session.namespace!r}")
 
@@ -89,18 +89,19 @@ def _list_segments(session: Session, found: list[SegmentEntry], *, as_json: bool
     if as_json:
         session.json([segment_shape(one) for one in found])
         return
-    made = table("key", "members", "rev", "owner", "tags", fold="members")
+    rows = []
     for one in found:
         segment = one.segment
         if segment is None:
-            made.add_row(Text(one.key), Text("broken", STATE_STYLES["broken"]), Text(str(one.revision)), "", "")
+            broken = Text(one.key), Text("broken", STATE_STYLES["broken"]), Text(str(one.revision)), Text(), Text()
+            rows.append(broken)
             continue
         conditions = "" if segment.when is None else f"{counted(len(segment.when), 'condition')}, "
         members = f"{conditions}{len(segment.include)} included, {len(segment.exclude)} excluded"
-        cells = (one.key, members, str(one.revision), segment.owner or "", ", ".join(segment.tags))
-        made.add_row(*map(Text, cells))
-    if found:
-        session.out.print(made)
+        owner, tags = segment.owner or "", ", ".join(segment.tags)
+        rows.append((Text(one.key), Text(members), Text(str(one.revision)), Text(owner), Text(tags)))
+    if rows:
+        print_table(session.out, ("key", "members", "rev", "owner", "tags"), rows, fold="members")
     else:
         session.note(f"no such segments in namespace {session.namespace!r}")
 
@@ -219,10 +220,9 @@ async def stale(
     if as_json:
         session.json([stale_shape(one) for one in found])
     elif found:
-        made = table("key", "why", "since", "detail", "owner", fold="detail")
-        for one in found:
-            made.add_row(*map(Text, (one.key, one.why, one.since.isoformat()[:10], one.detail, one.owner or "")))
-        session.out.print(made)
+        facts = ((one.key, one.why, one.since.isoformat()[:10], one.detail, one.owner or "") for one in found)
+        rows = [[Text(fact) for fact in row] for row in facts]
+        print_table(session.out, ("key", "why", "since", "detail", "owner"), rows, fold="detail")
     else:
         session.note("no stale flags")
     return Exit.NO if found else Exit.OK

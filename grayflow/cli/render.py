@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from msgspec import UNSET
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +28,7 @@ __all__ = [
     "print_document",
     "print_explanation",
     "print_preview",
-    "table",
+    "print_table",
 ]
 
 STATE_STYLES = {
@@ -38,27 +39,50 @@ STATE_STYLES = {
     "expired": "yellow",
     "broken": "bold red",
 }
+PIPE_WIDTH = 1000
+"""How wide a console is taken to be that is no terminal and was given no width."""
 _SHOWN_IDS = 8
 
 
-def table(*columns: str, fold: str | None = None) -> Table:
-    """Return an empty table; the column named by `fold` is the one that wraps where the line is too short."""
+def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, fold: str = "") -> None:
+    """
+    Print rows under headings, without frames.
+
+    Args:
+        console: Where to. A terminal gets lines that fit it; what reads a pipe gets each row on one line, and quickly.
+        columns: Headings.
+        rows: Cells.
+        fold: The column that wraps where a line is too short; keys do, too.
+    """
+    if console.width >= PIPE_WIDTH:
+        _print_plainly(console, [[Text(name.upper()) for name in columns], *rows])
+        return
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name.upper(), no_wrap=name not in {fold, "key"}, overflow="fold", ratio=None)
-    return made
+        made.add_column(name.upper(), no_wrap=name not in {fold, "key"}, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
+
+
+def _print_plainly(console: Console, rows: Sequence[Sequence[Text]]) -> None:
+    lines = [[" ".join(cell.plain.split()) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        console.file.write("  ".join(padded).rstrip() + "\n")
 
 
 def print_changes(console: Console, changes: Iterable[Change], *, keys: bool) -> None:
     """Print a history, newest first; `keys` tells which document each change is about."""
     columns = ("rev", "when (UTC)", "actor", "action", *(("key",) if keys else ()), "reason")
-    made = table(*columns, fold="reason")
+    rows = []
     for change in changes:
         when = moment(change.at).replace("T", " ").removesuffix("Z")
         named = (change.key if change.kind == "flag" else f"segment {change.key}",) if keys else ()
         cells = (str(change.revision), when, change.actor, change.action, *named, change.reason)
-        made.add_row(*map(Text, cells))
-    console.print(made)
+        rows.append([Text(cell) for cell in cells])
+    print_table(console, columns, rows, fold="reason")
 
 
 def print_diff(console: Console, differences: Sequence[Difference]) -> None:
@@ -95,11 +119,11 @@ def print_preview(console: Console, preview: Preview) -> None:
     if not counts:
         _line(console, f"nobody would be served anything else (tried {counted(preview.contexts, 'context')})")
         return
-    made = table("flag", "from", "to", "contexts")
+    rows = []
     for (flag, before, after), count in counts.items():
         cells = (flag, before or "(default)", after or "(default)", f"{count} of {preview.contexts}")
-        made.add_row(*map(Text, cells))
-    console.print(made)
+        rows.append([Text(cell) for cell in cells])
+    print_table(console, ("flag", "from", "to", "contexts"), rows)
 
 
 def print_explanation(console: Console, told: Explanation, flag: Flag | None) -> None:

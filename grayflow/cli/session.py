@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grayflow.admin import Admin
+from grayflow.cli.render import PIPE_WIDTH
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
 from grayflow.errors import ConfigurationError, Problem
@@ -108,5 +109,5 @@ def _console(*, stderr: bool) -> Console:
     """Return a console that takes text as it is: flags hold brackets and colons that mean nothing to it."""
     made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
-        made.width = 1000  # what reads a pipe wants one row on one line, however long
+        made.width = PIPE_WIDTH  # what reads a pipe wants one row on one line, however long
     return made
