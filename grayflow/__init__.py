@@ -148,9 +148,12 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        found: Any = version("grayflow")
+        try:
+            found: Any = version("grayflow")
+        except PackageNotFoundError:  # a source tree on the path, not installed
+            found = "0"
     else:
         home = next((module for module, names in _HOMES.items() if name in names.split()), None)
         if home is None:
