@@ -72,7 +72,7 @@ def serves(flag: Flag | None) -> str:
         parts.append(f"{listed} listed")
     parts += [_rule(flag, rule) for rule in flag.rules[:2]]
     if len(flag.rules) > 2:
-        parts.append(f"{len(flag.rules) - 2} more rules")
+        parts.append(counted(len(flag.rules) - 2, "more rule"))
     rest = flag.otherwise_serves
     parts.append(rest if isinstance(rest, str) else "default" if rest is None else "split")
     return ", ".join(parts)

@@ -253,6 +253,42 @@ def test_listings_are_filtered(cli: Cli):
     assert "no such flags" in cli("list", "nothing*").err
 
 
+def test_segments_are_listed(cli: Cli):
+    cli.put({"segment": {"key": "staff", "include": ["u-1"], "exclude": ["u-2"], "when": [{"type": "all", "of": []}]}})
+    cli.put({"segment": {"key": "beta", "owner": "pay", "tags": ["gray"]}})
+
+    assert "1 condition, 1 included, 1 excluded" in cli("list", "--segments").out
+    assert cli("list", "--segments", "--tag", "gray").out.splitlines()[1].split() == [
+        *("beta", "0", "included,", "0", "excluded", "2", "pay", "gray")
+    ]
+    assert "no such segments" in cli("list", "zzz", "--segments").err
+    cli("rollback", "beta", "--segment", "--dry-run", code=4)
+    cli("delete", "beta", "--segment", "--yes")
+    assert [one["key"] for one in cli.json("list", "--segments")] == ["staff"]
+
+
+def test_an_export_that_cannot_be_written_is_said(cli: Cli):
+    cli.put({"key": "x"})
+
+    assert "cannot write" in cli("export", "/nowhere/flags.json", code=2).err
+
+
+def test_an_import_says_what_it_warns_of_and_when_there_was_nothing_to_do(cli: Cli):
+    text = '[{"key": "x", "requires": [{"type": "flag", "key": "gone"}]}]'
+
+    assert "'gone', which does not exist" in cli("import", "-", input=text).err
+    assert cli("import", "-", input="[]").out == "nothing to do\n"
+
+
+def test_contexts_of_a_preview_are_a_list_or_lines(cli: Cli):
+    cli.put({"key": "x"})
+    as_list = cli.file("list.json", '[{"user_id": "a"}, {"user_id": "b"}]')
+
+    assert "2 of 2" in cli("on", "x", "--preview", as_list).out
+    told = cli("on", "x", "--preview", cli.file("bad.jsonl", '{"user_id": "a"}\n3\n'), code=2).err
+    assert "no list of contexts" in told
+
+
 def test_the_state_of_a_flag_is_one_word(cli: Cli):
     cli.put(
         {"key": "a"},
