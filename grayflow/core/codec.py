@@ -134,7 +134,11 @@ def _decode_problem(error: Exception, data: bytes) -> Found:
 
 def _found(data: bytes, path: str) -> str | None:
     """Return what stands at a path, shortened; `None` where it cannot be told or would be no help."""
-    value = msgspec.json.decode(data)
+    try:
+        value = msgspec.json.decode(data)
+    # msgspec 0.22: the whole document is read here, with numbers that the typed decoder stopped at or never came to.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
     for name, index in _STEP.findall(path):
         if isinstance(value, dict) and name in value:
             value = value[name]

@@ -69,6 +69,8 @@ REFUSED = [
     (flag(by=[]), "by", "empty path"),
     (flag(by={"first": []}), "by.first", "length >= 1"),
     (flag(rules=[{"when": [nested(20), nested(40)]}]), "", "nested deeper than 32"),
+    (b'{"key":"f","variants":{"on":' + b"9" * 5_000 + b"}}", "variants", "out of range"),
+    (b'{"key":"f","enabled":5,"variants":{"on":1e999}}', "enabled", "Expected `bool`"),
     (flag(description="x" * 70_000), "", "beside the id lists; at most 65536"),
     (flag(targets={"on": ["x" * 100] * 12_000}), "", "at most 1048576"),
 ]
