@@ -1,12 +1,12 @@
 """Which flags and segments need which, and which of them can never be decided because they need themselves."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from grayflow.core.flag import Flag, FlagIs, Segment, SegmentIs
 from grayflow.core.validate import all_conditions
 
-__all__ = ["Edges", "Node", "needs", "undecidable"]
+__all__ = ["Edges", "Node", "bottom_up", "needs", "reaches", "undecidable"]
 
 Node = tuple[str, str]
 """`("flag", key)` or `("segment", key)`."""
@@ -45,3 +45,31 @@ def undecidable(edges: Edges) -> frozenset[Node]:
             if open_needs[above] == 0:
                 decided.append(above)
     return frozenset(edges.keys() - set(decided))
+
+
+def reaches(edges: Edges, start: Iterable[Node], goal: Node) -> bool:
+    """Tell whether one of `start` is `goal`, or needs it on some way."""
+    waiting, seen = list(start), set(start)
+    for node in waiting:  # grows while it is walked
+        if node == goal:
+            return True
+        further = edges.get(node, frozenset()) - seen
+        seen |= further
+        waiting += further
+    return False
+
+
+def bottom_up(edges: Edges, node: Node) -> list[Node]:
+    """Return what `node` needs on any way, without leaves: each after what it needs itself, so that `node` is last."""
+    order: list[Node] = []
+    seen, path = {node}, [(node, iter(edges.get(node, ())))]
+    while path:
+        top, further = path[-1]
+        need = next((one for one in further if one in edges and one not in seen), None)
+        if need is None:
+            order.append(top)
+            path.pop()
+        else:
+            seen.add(need)
+            path.append((need, iter(edges[need])))
+    return order

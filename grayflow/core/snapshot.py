@@ -16,7 +16,7 @@ from grayflow.core.decision import Decision, ErrorCode
 from grayflow.core.entry import FlagEntry, SegmentEntry, flag_entry, segment_entry
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
-from grayflow.core.graph import Edges, Node, undecidable
+from grayflow.core.graph import Node, bottom_up, reaches, undecidable
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
 from grayflow.core.outcomes import failed, finish, told
 from grayflow.core.position import Document, Position
@@ -38,9 +38,9 @@ class Snapshot:
         self,
         settings: Settings,
         context_type: type[Context],
-        flags: Table[FlagEntry],
-        segments: Table[SegmentEntry],
-        edges: Edges,
+        flags: Table[str, FlagEntry],
+        segments: Table[str, SegmentEntry],
+        edges: Table[Node, frozenset[Node]],
         undecided: frozenset[Node],
         position: Position | None,
     ) -> None:
@@ -232,10 +232,15 @@ class Snapshot:
             found = frozenset() if segment is None else segment.needs()
         edges, undecided = self._edges, self._undecided
         if found != edges.get(node, frozenset()):
-            others = {other: needed for other, needed in edges.items() if other != node}
-            edges = {**others, node: found} if found else others
-            undecided = undecidable(edges)
+            edges = edges.put(node, found) if found else edges.drop(node)
+            # Who was in no circle, and is in none now, changes nothing for anybody else.
+            if node in undecided or not undecided.isdisjoint(found) or reaches(edges, found, node):
+                undecided = undecidable(edges)
         return Snapshot(self._settings, self.context_type, flags, segments, edges, undecided, position)
+
+
+_DEEPEST = 50
+"""Flags and segments that are reached one through the other before the rest of them is decided from below."""
 
 
 def _circle(kind: str, key: str) -> Problem:
@@ -249,12 +254,13 @@ class Links:
     What itself reaches others is decided once, so that a lattice of requirements costs no more than its size.
     """
 
-    __slots__ = ("_flags", "_members", "resolved", "snapshot")
+    __slots__ = ("_depth", "_flags", "_members", "resolved", "snapshot")
 
     def __init__(self, snapshot: Snapshot, resolved: Mapping[str, Any] | None) -> None:
         self.snapshot, self.resolved = snapshot, resolved
         self._flags: dict[str, Decision] = {}
         self._members: dict[str, bool] = {}
+        self._depth = 0
 
     def flag(self, key: str, context: Context, now: Instant) -> Decision | None:
         """See `grayflow.core.compiler.Links`."""
@@ -264,7 +270,9 @@ class Links:
         if not compiled.linked:
             return compiled.evaluate(context, now, None)
         if key not in self._flags:
+            self._descend("flag", key, context, now)
             self._flags[key] = compiled.evaluate(context, now, self)
+            self._depth -= 1
         return self._flags[key]
 
     def segment(self, key: str, context: Context, now: Instant) -> bool:
@@ -276,8 +284,17 @@ class Links:
         if not compiled.nested:
             return compiled.test(context, now, self)
         if key not in self._members:
+            self._descend("segment", key, context, now)
             self._members[key] = compiled.test(context, now, self)
+            self._depth -= 1
         return self._members[key]
+
+    def _descend(self, kind: str, key: str, context: Context, now: Instant) -> None:
+        """Go one level down; where a chain is long, decide the rest of it from below: Python's stack is shorter."""
+        self._depth += 1
+        if self._depth == _DEEPEST:
+            for below, name in bottom_up(self.snapshot._edges, (kind, key))[:-1]:  # noqa: SLF001 - see `segment`
+                (self.flag if below == "flag" else self.segment)(name, context, now)
 
     def fetch(self, name: str) -> Any:
         """See `grayflow.core.compiler.Links`."""
@@ -344,7 +361,7 @@ class Builder:
             self._context_type,
             Table(self._flags),
             Table(self._segments),
-            self._edges,
+            Table(self._edges),
             undecidable(self._edges),
             position,
         )

@@ -5,48 +5,49 @@ A large base that all versions share, and a small overlay that each change copie
 fair share of the base, both are merged: the copying then comes to a constant number of steps a change.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 __all__ = ["Table"]
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _SMALL = 32
 
 
-class Table(Mapping[str, V], Generic[V]):
+class Table(Mapping[K, V], Generic[K, V]):
     """Immutable; `put` and `drop` return new tables."""
 
     __slots__ = ("_base", "_overlay")
 
-    def __init__(self, base: dict[str, V], overlay: dict[str, V | None] | None = None) -> None:
+    def __init__(self, base: dict[K, V], overlay: dict[K, V | None] | None = None) -> None:
         """Take over `base`, which nobody may change from now on. A `None` in the overlay hides what is below."""
         self._base = base
         self._overlay = {} if overlay is None else overlay
 
-    def put(self, key: str, value: V) -> "Table[V]":
+    def put(self, key: K, value: V) -> "Table[K, V]":
         """Return the table with `key` set."""
         return self._with(key, value)
 
-    def drop(self, key: str) -> "Table[V]":
+    def drop(self, key: K) -> "Table[K, V]":
         """Return the table without `key`, which need not be there."""
         return self._with(key, None)
 
-    def _with(self, key: str, value: V | None) -> "Table[V]":
+    def _with(self, key: K, value: V | None) -> "Table[K, V]":
         overlay = {**self._overlay, key: value}
         if len(overlay) ** 2 <= len(self._base) or len(overlay) <= _SMALL:
             return Table(self._base, overlay)
-        merged: dict[str, V | None] = {**self._base, **overlay}
+        merged: dict[K, V | None] = {**self._base, **overlay}
         return Table({name: held for name, held in merged.items() if held is not None})
 
-    def __getitem__(self, key: str) -> V:
+    def __getitem__(self, key: K) -> V:
         value = self.get(key)
         if value is None:
             raise KeyError(key)
         return value
 
-    def get(self, key: str, default: V | None = None) -> V | None:  # type: ignore[override]
+    def get(self, key: K, default: V | None = None) -> V | None:  # type: ignore[override]
         """Return what is held under `key`."""
         if key in self._overlay:
             value = self._overlay[key]
@@ -54,9 +55,9 @@ class Table(Mapping[str, V], Generic[V]):
         return self._base.get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.get(key) is not None
+        return self.get(key) is not None  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         yield from (key for key in self._base if key not in self._overlay)
         yield from (key for key, value in self._overlay.items() if value is not None)
 

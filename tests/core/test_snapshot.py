@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import msgspec
@@ -275,3 +276,44 @@ def test_no_argument_however_hostile_makes_evaluation_raise(attributes: Any, now
     found = snapshot.evaluate("f", Context(attributes=attributes), default="d", now=now)
 
     assert (found.value, found.error) == ("d", error)
+
+
+def chained(kind: str, length: int) -> Snapshot:
+    """Return a snapshot of documents that each need the one before; the last is the flag `last`."""
+    last = {"key": "last", "enabled": True, "requires": [{"type": kind, "key": f"{kind}{length - 1}"}]}
+    if kind == "flag":
+        flags: list[dict[str, Any]] = [{"key": "flag0", "enabled": True, "by": "id", "targets": {"off": ["x"]}}]
+        for n in range(1, length):
+            needs = {"type": "flag", "key": f"flag{n - 1}", "variants": ["on"]}
+            flags.append({"key": f"flag{n}", "enabled": True, "requires": [needs]})
+        return Snapshot.build([*flags, last])
+    segments: list[dict[str, Any]] = [{"key": "segment0", "by": "id", "include": ["y"]}]
+    segments += [
+        {"key": f"segment{n}", "when": [{"type": "segment", "key": f"segment{n - 1}"}]} for n in range(1, length)
+    ]
+    return Snapshot.build([last], segments)
+
+
+@pytest.mark.parametrize("kind", ["flag", "segment"])
+@pytest.mark.parametrize("length", [48, 49, 50, 51, 52, 100, 101, 102, 3000])
+def test_a_chain_may_be_longer_than_the_stack_of_python(kind: str, length: int) -> None:
+    snapshot = chained(kind, length)
+
+    assert snapshot.evaluate("last", {"id": "y"}, default=None).value is True
+    assert snapshot.evaluate("last", {"id": "x"}, default=None).value is False
+
+
+def test_a_change_of_needs_finds_circles_as_a_build_does() -> None:
+    """Every change among five documents with random needs: applied one by one, and built afresh."""
+    chance = Random(7)
+    nodes = [("flag", "a"), ("flag", "b"), ("flag", "c"), ("segment", "a"), ("segment", "b")]
+    snapshot = Snapshot.build([])
+    held: dict[tuple[str, str], dict[str, Any]] = {}
+    for _ in range(600):
+        kind, key = chance.choice(nodes)
+        needs = [{"type": kind, "key": key} for kind, key in nodes if chance.random() < 0.25]
+        held[kind, key] = {"key": key, ("requires" if kind == "flag" else "when"): needs}
+        snapshot = snapshot.apply(kind, key, document(**held[kind, key]), None)
+        fresh = Snapshot.build(*([doc for (of, _), doc in held.items() if of == kind] for kind in ("flag", "segment")))
+
+        assert snapshot.undecided == fresh.undecided
