@@ -8,7 +8,7 @@ process does not make the flags look stale, and one writes. Readers see commits 
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from grayflow.clock import Clock, SystemClock
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
-from grayflow.errors import ConfigurationError, StoreUnavailableError
+from grayflow.errors import ConfigurationError, NotInitializedError, StoreUnavailableError
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.port import Change, DocumentKind, Edit, Event, State, Store, check_namespace
 from grayflow.store.sqlite.file import File
@@ -90,6 +90,9 @@ class SQLiteStore(Store):
         """See `Store.init`. Makes the file and its tables if there are none."""
 
         def work(file: File) -> Position:
+            if replaces is None:  # who only has to be sure asks often, and may have no right to write
+                with suppress(NotInitializedError):
+                    return self._verbs.position(file.connection(self.namespace))
             file.create()
             position = self._verbs.init(file.connection(self.namespace), replaces)
             file.written()
