@@ -19,7 +19,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C: a shell makes what it runs in the background ignore it, and the processes under test inherit that."""
+    """Heed Ctrl-C: what a shell runs in the background ignores it, and the processes under test inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
