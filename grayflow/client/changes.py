@@ -57,7 +57,7 @@ class Changes:
         if not self._handlers:
             self._told = current
         self._handlers.append(added)
-        if self._tasks is not None and self._loop is not None:
+        if self._tasks is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._start, added)
 
     def see(self, before: View, after: View, change: Change | None) -> None:
@@ -77,16 +77,21 @@ class Changes:
     async def run(self) -> None:
         """Compare, and hand out what changed; for ever."""
         self._loop = asyncio.get_running_loop()
-        async with anyio.create_task_group() as self._tasks:
-            for handler in self._handlers:
-                self._start(handler)
-            while True:
-                await self._wake.wait()
-                self._wake = anyio.Event()
-                await self._compare()
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                for handler in self._handlers:
+                    self._start(handler)
+                while True:
+                    await self._wake.wait()
+                    self._wake = anyio.Event()
+                    await self._compare()
+            finally:
+                self._tasks = None
 
     def _start(self, handler: "_Handler") -> None:
-        if self._tasks is not None and not self._tasks.cancel_scope.cancel_called:
+        if self._tasks is not None and not handler.started:
+            handler.started = True
             self._tasks.start_soon(handler.run, name=f"grayflow on_change {handler.key or 'any flag'}")
 
     async def _compare(self) -> None:
@@ -116,6 +121,7 @@ class _Handler:
 
     def __init__(self, changes: Changes, key: str | None, function: ChangeHandler) -> None:
         self.key = key
+        self.started = False
         self._changes, self._function = changes, function
         self._waiting: dict[str, tuple[Flag | None, Flag | None]] = {}
         self._wake = anyio.Event()

@@ -85,10 +85,9 @@ class Evaluator:
         try:
             question = self._question(key, context, default, boolean=boolean)
         except Exception as error:  # noqa: BLE001 - a mapping of the caller's; what it raises goes into the decision
-            return self._observed(key, None, default, failed(key, default, ErrorCode.INVALID_CONTEXT, str(error)))
-        if self.hooks is not None:
-            self.hooks.before(self._details(key, question.subject, default))
-        return self._observed(key, question.subject, default, self._from_memory(question))
+            return self._unusable(key, default, error)
+        self._announced(question)
+        return self._observed(question.key, question.subject, default, self._from_memory(question))
 
     async def fetching(
         self, key: str, context: Any, default: Any, *, boolean: bool = False, confirmed: bool = False
@@ -97,9 +96,8 @@ class Evaluator:
         try:
             question = self._question(key, context, default, boolean=boolean)
         except Exception as error:  # noqa: BLE001 - as in `now`
-            return self._observed(key, None, default, failed(key, default, ErrorCode.INVALID_CONTEXT, str(error)))
-        if self.hooks is not None:
-            self.hooks.before(self._details(key, question.subject, default))
+            return self._unusable(key, default, error)
+        self._announced(question)
         if confirmed:
             why = await self._prove(None)
             question.view, question.instant = _doubted(self._live.view(), why), None
@@ -262,6 +260,15 @@ class Evaluator:
         return HookDetails(
             key=key, default=default, context=subject, namespace=self._namespace, client=self._options.name
         )
+
+    def _announced(self, question: Question) -> None:
+        if self.hooks is not None:
+            self.hooks.before(self._details(question.key, question.subject, question.default))
+
+    def _unusable(self, key: str, default: Any, error: Exception) -> Decision:
+        if self.hooks is not None:
+            self.hooks.before(self._details(key, None, default))
+        return self._observed(key, None, default, failed(key, default, ErrorCode.INVALID_CONTEXT, str(error)))
 
     def _observed(self, key: str, subject: Context | None, default: Any, decision: Decision) -> Decision:
         if self.hooks is not None:

@@ -41,7 +41,8 @@ class Frame:
     __slots__ = ("answers", "checks", "context", "instant", "open", "overrides", "parent", "resolved", "view")
 
     def __init__(self, context: Context, parent: "Frame | None") -> None:
-        self.context, self.parent = context, parent
+        self.context = context
+        self.parent = parent
         self.open = True
         self.view: View | None = None
         """The pinned view; `None` where nothing is pinned."""
@@ -125,7 +126,8 @@ class Scope:
     """
 
     def __init__(self, host: Host, context: Any, at_least: "str | Position | None") -> None:
-        self._host, self._at_least = host, at_least
+        self._host = host
+        self._at_least = at_least
         self._context = None if context is None else as_context(context, host.context_type)
         self._frame: Frame | None = None
         self._token: Token[Frame] | None = None

@@ -175,7 +175,8 @@ class Replica:
                 self._lost(error)
                 if self._clock.monotonic() - entered_at > _STEADY_S:
                     backoff.reset()
-                wait_s = ACCESS_WAIT_S if isinstance(error, StoreAccessError) else backoff.wait_s()
+                refused_s = ACCESS_WAIT_S * (0.8 + 0.4 * self._random())
+                wait_s = refused_s if isinstance(error, StoreAccessError) else backoff.wait_s()
             await self._clock.sleep(wait_s)
 
     def _linked(self, *, again: bool) -> None:

@@ -39,8 +39,11 @@ class View:
         breaks: int = 0,
         why: str = "",
     ) -> None:
-        self.snapshot, self.generations, self.freshness = snapshot, generations, freshness
-        self.breaks, self.why = breaks, why
+        self.snapshot = snapshot
+        self.generations = generations
+        self.freshness = freshness
+        self.breaks = breaks
+        self.why = why
         # Filled by readers as flags are asked for; right for as long as the snapshot, so views of it share them.
         self.checks: dict[str, Callable[[Any, Any, Any], Decision]] = {}
         self.answers: dict[str, Compiled] = {}
