@@ -8,7 +8,7 @@ from grayflow.errors import ConflictError, HistoryGoneError
 from grayflow.store.port import SCHEMA, Change, Edit
 from grayflow.store.redis.keys import Keys
 from grayflow.store.redis.layout import Layout
-from grayflow.store.redis.wire import UnreadableError, pairs, read_position
+from grayflow.store.redis.wire import UnreadableError, pairs, read_position, unpack
 
 __all__ = [
     "MESSAGE_LIMIT",
@@ -114,9 +114,9 @@ def read_init(answer: Sequence[bytes], layout: Layout) -> Position:
 
 def _done(answer: Sequence[bytes], layout: Layout) -> dict[bytes, bytes]:
     match answer:
-        case [b"done", *fields]:
-            return pairs(fields)
-        case [b"uninitialised"]:
+        case [b"done", entry]:
+            return pairs(unpack(entry))
+        case [b"uninitialised", _]:
             raise layout.missing()
         case [b"newer", schema]:
             raise layout.newer(schema)
