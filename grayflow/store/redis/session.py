@@ -28,6 +28,9 @@ __all__ = ["Command", "Session"]
 Command = tuple[str | bytes | int, ...]
 """The words of one command."""
 
+# Read with the module: entering a store must not read files, it runs on the loop.
+_SCRIPT = files("grayflow.store.redis").joinpath("scripts.lua").read_text(encoding="utf-8")
+
 _TRIES = 3
 _PASSING = (RedisConnectionError, RedisTimeoutError, TimeoutError, ClusterDownError, TryAgainError, ReadOnlyError)
 """What may be over by the next try: lost answers, fail-overs. A refused password is a ConnectionError, but no such."""
@@ -51,7 +54,7 @@ class Session:
         self._clock = clock
         self._place = address.safe_url
         self._read, self._once = self.line("read"), self.line("once")
-        self._script = self._once.client.register_script(_script())
+        self._script = self._once.client.register_script(_SCRIPT)
         # All tries of one command, connecting included: what a caller waits at most for a server that is gone.
         self._within_s = 3 * address.timeout + address.connect_timeout
 
@@ -154,7 +157,3 @@ def _may_have_arrived(error: Exception) -> bool:
         return False
     # redis-py 8.1.0 has no class for a connection that never came about, only this text.
     return "connecting to" not in str(error)
-
-
-def _script() -> str:
-    return files("grayflow.store.redis").joinpath("scripts.lua").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ quoted, because it names the right or the command that is missing; a password is
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,21 +94,34 @@ def translate(error: Exception, place: str) -> StoreError:
         return _no_master(text, place)
     for kind, ours, says in _BY_CLASS:
         if isinstance(error, kind):
-            return ours(f"{place} {says}.")
+            return ours(f"{place} {says}." + (" Is that its port for TLS?" if _mistakable(error, place) else ""))
     for phrase, ours, says in _BY_TEXT:
         if phrase in text:
             return ours(f"{place} {says}. It said: {_quoted(text)}.")
     if "connecting to" in text:
-        return StoreUnavailableError(
-            f"{place} cannot be reached: {_system_error(text)}. Is the server running, and are host and port right?"
-        )
+        return _unreachable(error, text, place)
     return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
 
 
-def _system_error(text: str) -> str:
-    """Return what the system calls a failed connection; redis-py 8.1.0 says `Error 111 ... Connect call failed`."""
+def _mistakable(error: Exception, place: str) -> bool:
+    # A server that expects plain text waits for the end of what it takes for a line, and says nothing.
+    return place.startswith("rediss") and isinstance(error, (RedisTimeoutError, TimeoutError))
+
+
+def _unreachable(error: Exception, text: str, place: str) -> StoreError:
+    cause = error.__context__
+    files = isinstance(cause, (FileNotFoundError, PermissionError)) and place.startswith("rediss")
+    if isinstance(cause, ssl.SSLError) or files:
+        return StoreUnavailableError(
+            f"{place} cannot be reached encrypted: {_quoted(str(cause))}. Look at ssl_ca_certs, ssl_certfile and "
+            "ssl_keyfile."
+        )
+    # redis-py 8.1.0 says `Error 111 connecting to ... Connect call failed`, and nothing that a person would.
     number = re.search(r"Err(?:or|no) (\d+)", text)
-    return os.strerror(int(number[1])) if number else _quoted(text)
+    what = os.strerror(int(number[1])) if number else _quoted(text)
+    return StoreUnavailableError(
+        f"{place} cannot be reached: {what}. Is the server running, and are host and port right?"
+    )
 
 
 def _refused(text: str, place: str) -> StoreAccessError:

@@ -67,6 +67,19 @@ async def test_another_name_is_refused(port: int, folder: Path) -> None:
             await store.position()
 
 
+async def test_a_certificate_file_that_is_missing_is_told(port: int, folder: Path) -> None:
+    for name in ("nowhere.pem", "names"):
+        async with RedisStore(f"rediss://localhost:{port}/0?ssl_ca_certs={folder}/{name}") as store:
+            with pytest.raises(StoreUnavailableError, match=r"encrypted: .*Look at ssl_ca_certs"):
+                await store.position()
+
+
+async def test_a_server_without_encryption_is_told(redis_server: RedisServer) -> None:
+    async with RedisStore(f"rediss://localhost:{redis_server.port}/0?timeout=0.2") as store:
+        with pytest.raises(StoreUnavailableError, match="Is that its port for TLS"):
+            await store.position()
+
+
 async def test_plain_text_is_not_spoken_to_it(port: int) -> None:
     async with RedisStore(f"redis://localhost:{port}/0?timeout=0.3") as store:
         with pytest.raises(StoreUnavailableError):
