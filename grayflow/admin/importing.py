@@ -89,10 +89,11 @@ def plan_import(parsed: Parsed, state: State, extensions: Extensions, *, replace
         for node, (_, document, data) in sound.items()
         if not _is_there(state, node, data)
     ]
+    written = {write.node for write in writes}
     world = _world(state, {node: data for node, (_, _, data) in sound.items()}, gone)
     return ImportPlan(
         writes=(*_needed_first(writes), *(Write(node=node, document=None, held=_held(state, node)) for node in gone)),
-        unchanged=tuple(node for node in sound if node not in {write.node for write in writes}),
+        unchanged=tuple(node for node in sound if node not in written),
         problems=tuple(problems),
         warnings=tuple(warning for write in writes if write.document for warning in missing(write.document, world)),
     )
