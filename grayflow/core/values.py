@@ -174,11 +174,11 @@ def _name(name: Any) -> str:
     return plain
 
 
-def equal(value: Any, wanted: Any, depth: int = 0) -> bool:
+def equal(value: Any, wanted: Any) -> bool:
     """
     Compare with a value made by `json_value`: typed and deep. `true` is not 1, 1 is 1.0, a tuple is a list.
 
-    The walk follows `wanted`, so a value that is huge, or holds itself, costs no more than `wanted` is large.
+    The walk follows `wanted`, so a value that is huge, deep, or holds itself, costs no more than `wanted` is large.
     """
     if wanted is None or type(wanted) is bool:
         return value is wanted
@@ -186,18 +186,16 @@ def equal(value: Any, wanted: Any, depth: int = 0) -> bool:
         return text(value) == wanted
     if type(wanted) is int or type(wanted) is float:
         return number(value) == wanted
-    if depth >= DEEPEST:
-        return False
     if type(wanted) is tuple:
         return (
             issubclass(type(value), (list, tuple))
             and len(value) == len(wanted)
-            and all(equal(mine, other, depth + 1) for mine, other in zip(value, wanted, strict=False))
+            and all(equal(mine, other) for mine, other in zip(value, wanted, strict=False))
         )
     return (
         _is_object(value)
         and len(value) == len(wanted)
-        and all(name in value and equal(value[name], other, depth + 1) for name, other in wanted.items())
+        and all(name in value and equal(value[name], other) for name, other in wanted.items())
     )
 
 

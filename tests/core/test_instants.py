@@ -90,6 +90,16 @@ def test_fractions_of_any_length_count():
     assert read[-1] < instant("2027-01-04T00:00:01Z", None)
 
 
+def test_zeros_at_the_end_of_a_fraction_do_not_count():
+    assert instant("2027-01-04T00:00:00.10000000000000Z", None) == instant("2027-01-04T00:00:00.1Z", None)
+
+
+def test_a_zone_may_be_off_by_microseconds():
+    zone = timezone(timedelta(microseconds=5))
+
+    assert instant(datetime(1970, 1, 1, tzinfo=zone), None) == (-5_000, "")
+
+
 def test_the_first_and_the_last_moment():
     first, last = instant("0001-01-01T00:00:00+23:59", None), instant("9999-12-31T23:59:60Z", None)
 
@@ -154,6 +164,12 @@ def test_the_nearest_datetimes_lie_on_both_sides(moment, digits):
 
     assert instant(below, None) <= when < instant(below + step, None)
     assert instant(above - step, None) < when <= instant(above, None)
+
+
+def test_the_earliest_datetime_that_is_not_before_a_tiny_fraction_is_a_step_later():
+    assert not_before(instant("1970-01-01T00:00:00.0000000001Z", None)) == EPOCH + timedelta(microseconds=1)
+    assert not_before(instant("1970-01-01T00:00:00.000000999Z", None)) == EPOCH + timedelta(microseconds=1)
+    assert not_before(instant("1970-01-01T00:00:00Z", None)) == EPOCH
 
 
 def test_datetime_cannot_say_every_instant():

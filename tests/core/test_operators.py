@@ -320,6 +320,8 @@ def test_datetimes_order_as_datetimes(one, other):
         ("semver_gt", ["1.2.3"], "1.2.3", "no", False),
         ("semver_gt", ["1.0.0", "3.0.0"], "2.0.0", "no", True),
         ("semver_ge", ["1.2.3"], "1.2.4", "no", True),
+        ("semver_ge", ["1.0.0", "3.0.0"], "2.0.0", "no", True),
+        ("semver_le", ["1.0.0", "3.0.0"], "2.0.0", "no", True),
         ("semver_ge", ["1.2.3"], "1.2", "no", None),
         ("semver_ge", ["1.2.3"], "1.3", "partial", True),
         ("semver_ge", ["1"], "v1.2", "partial", None),

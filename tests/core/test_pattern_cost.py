@@ -62,10 +62,21 @@ class Engine:
                 return self.match(first, at, lambda end: self.match(Sequence(tuple(rest)), end, then))
             case Choice(options=options):
                 return any(self.match(option, at, then) for option in options)
+            case Repeat(body=Chars(ranges=ranges), least=least, most=most):
+                return self.run(ranges, at, then, least, most)
             case Repeat():
                 return self.repeat(node, at, then, 0)
             case Commit(gap=gap, tail=tail):
                 return self.commit(gap, tail, at, then)
+
+    def run(self, ranges, at, then, least, most):
+        ends = [at]
+        while most is None or len(ends) <= most:
+            self.look()
+            if not self.holds(ranges, ends[-1]):
+                break
+            ends.append(ends[-1] + 1)
+        return any(then(end) for end in reversed(ends[least:]))
 
     def repeat(self, node, at, then, done):
         def again(end):
@@ -120,6 +131,28 @@ def test_no_search_takes_more_steps_than_were_counted(pattern, units, tail):
             assert engine.search(tree) <= counted
         except TooLongError:
             assert counted > ENOUGH
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("^x.*a{40}b", "x" + "a" * 120),
+        ("^.*a{40}b.*c", "a" * 120),
+        ("^x.*(?:a{20}|b)c", "x" + "a" * 63),
+        ("^x(?:ab{0,60}){1,2}b{30}c", "xa" + "b" * 99),
+        ("^x(?:ab){0,60}(?:ab){20}c", "x" + "ab" * 60),
+        ("^x.*(?:abcdefgh|" + "|".join(f"{letter}bcdefgh" for letter in "ijklmnopqrs") + ")z", "x" + "y" * 100),
+        ("^x.*a[ab]{0,40}c", "x" + "ab" * 31),
+        ("^x.*(?:ab|ab|a)c", "x" + "ab" * 31),
+        ("^x.*ab[ab]*c", "x" + "ab" * 31),
+        ("^x.*a[0-9]*b", "x" + "a0" * 31),
+        ("^x.*a{3}[0-9]*b", "x" + "a0" * 31),
+    ],
+)
+def test_the_count_is_not_too_low_where_it_is_close(pattern, text):
+    tree = committed(trimmed(parse(pattern, fold=False)))
+
+    assert Engine(text).search(tree) <= steps(tree, len(text))
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ class TestEqual:
     @pytest.mark.parametrize(
         ("wanted", "value"),
         [
-            (1, True), (True, 1), (0, False), (False, 0), ("1", 1), (1, "1"), (None, False), (False, None), ("", None),
+            (1, True), (True, 1), ([True], [1]), (0, False), (False, 0), ("1", 1), (1, "1"), (None, False),
+            (False, None), ("", None),
             (2**53 + 1, float(2**53)), ("a", b"a"), ([1], [True]), ([1], [1, 2]), ([1, 2], [1]), ([1], {1}), ([], {}),
             ({}, []),
             ({"a": 1}, {"a": 1, "b": 2}), ({"a": 1}, {"b": 1}), ({"1": 1}, {1: 1}), ({"a": None}, {"b": None}),

@@ -29,7 +29,6 @@ MOST_STEPS = 5_000_000
 _ENOUGH = 10**15
 _CHAIN = 32
 _RIVALS = 32
-_FEW = 8
 
 
 class _Next(msgspec.Struct, frozen=True):
@@ -56,11 +55,17 @@ class _Next(msgspec.Struct, frozen=True):
 
 
 class _Effort(msgspec.Struct, frozen=True):
-    """Steps from one place on, all ways tried: so many for every character read, so many besides."""
+    """
+    Steps from one place on, all ways tried. Two counts, of which the lower one holds.
+
+    `alone` is the count for one try. `rate` for every character read and `fixed` besides is better where tries that
+    follow each other do not read the same characters.
+    """
 
     rate: int
     fixed: int
-    ways: int
+    alone: int
+    ways: int = 1
     """How often at most the matcher gets behind the node."""
 
 
@@ -131,7 +136,7 @@ class _Count:
         return self.total(self.effort(node, after or _Next()))
 
     def total(self, effort: _Effort) -> int:
-        return min(_ENOUGH, effort.rate * self.room + effort.fixed)
+        return min(_ENOUGH, effort.rate * self.room + effort.fixed, effort.alone)
 
     def effort(self, node: Node, after: _Next) -> _Effort:
         match node:
@@ -143,34 +148,37 @@ class _Count:
                 return self.of_choice(options, after)
             case Repeat(body=Chars(ranges=ranges), least=least, most=most):
                 times = self.room if most is None else min(most, self.room)
+                ends = max(0, times - least) + 1
                 if not overlap(ranges, after.first):
-                    each = 1 + after.failing
-                    return _Effort(each, each, 1) if times > _FEW else _Effort(0, (times + 1) * each, 1)
-                return _Effort(0, (times + 1) * (2 + after.failing), max(0, times - least) // after.spacing + 1)
+                    each = 1 + after.failing if ends > 1 else 1
+                    return _Effort(each, 1 + after.failing, times + 1 + ends * after.failing)
+                cost = (times + 1) + ends * (1 + after.failing)
+                return _Effort(0, cost, cost, (ends - 1) // after.spacing + 1)
             case Repeat():
                 return self.of_repeat(node, after)
             case Commit(tail=tail):
                 begins = _before(tail, _Next())
                 tries = self.room // begins.spacing + 1
-                return _Effort(0, (self.room + 1) * (2 + begins.failing) + tries * self.all(tail), 1)
+                cost = (self.room + 1) * (2 + begins.failing) + tries * self.all(tail)
+                return _Effort(0, cost, cost)
 
     def of_sequence(self, items: tuple[Node, ...], after: _Next) -> _Effort:
-        rate, fixed, ways = 0, 0, 1
+        rest = _Effort(0, 0, 0)
         read: list[Ranges] = []
         following: Node | None = None
         for item in reversed(items):
             one = self.effort(item, after)
             if one.ways == 1:
-                rate, fixed = max(rate, one.rate), one.fixed + fixed
+                rest = _Effort(max(rest.rate, one.rate), one.fixed + rest.fixed, one.alone + rest.alone, rest.ways)
                 read.append(alphabet(item))
             else:
                 # Where the rest begins with a character that it does not go on with, no two tries read the same text.
                 apart = isinstance(following, Chars) and not overlap(following.ranges, merged(*read[:-1]))
-                shared, each = (rate * self.room, fixed) if apart else (0, rate * self.room + fixed)
-                rate, fixed, read = 0, self.total(one) + shared + one.ways * each, []
-            fixed, ways = min(fixed, _ENOUGH), min(ways * one.ways, _ENOUGH)
+                tries = one.ways * self.total(rest)
+                cost = self.total(one) + (min(tries, rest.rate * self.room + one.ways * rest.fixed) if apart else tries)
+                rest, read = _Effort(0, min(cost, _ENOUGH), min(cost, _ENOUGH), min(one.ways * rest.ways, _ENOUGH)), []
             after, following = _before(item, after), item
-        return _Effort(rate, fixed, ways)
+        return rest
 
     def of_choice(self, options: tuple[Node, ...], after: _Next) -> _Effort:
         efforts = [self.effort(option, after) for option in options]
@@ -178,8 +186,10 @@ class _Count:
         begins = [_before(option, after) for option in options]
         if _size_of(merged(*(one.first for one in begins))) == sum(_size_of(one.first) for one in begins):
             # The next character leaves one option; the others fail on it.
-            return _Effort(0, 1 + sum(one.failing for one in begins) + max(costs), max(ways))
-        return _Effort(0, sum(costs) + len(costs), max(ways) if _rivals(options) else sum(ways))
+            cost = 1 + sum(one.failing for one in begins) + max(costs)
+            return _Effort(0, cost, cost, max(ways))
+        cost = sum(costs) + len(costs)
+        return _Effort(0, cost, cost, max(ways) if _rivals(options) else sum(ways))
 
     def of_repeat(self, node: Repeat, after: _Next) -> _Effort:
         times = self.room // max(1, width(node.body)[0])
@@ -190,19 +200,20 @@ class _Count:
         if once.ways > 1 or skippable(node.body):
             return self.of_branching(once, node.least, times)
         # One way through each round: the rounds share the text among them, and only the last one reads it in vain.
-        fixed = (times + 1) * (once.fixed + 1 + after.failing) + once.rate * self.room
-        decided = not overlap(begins.first, after.first)
-        return _Effort(once.rate, fixed, 1 if decided else max(0, times - node.least) + 1)
+        each, decided = 1 + after.failing, not overlap(begins.first, after.first)
+        fixed = (times + 1) * (once.fixed + each) + once.rate * self.room
+        alone = (times + 1) * (self.total(once) + each)
+        return _Effort(once.rate, fixed, alone, 1 if decided else max(0, times - node.least) + 1)
 
     def of_branching(self, once: _Effort, least: int, times: int) -> _Effort:
-        paths, fixed, ways = 1, 0, 0
+        paths, cost, ways = 1, 0, 0
         for done in range(times + 1):
             ways += paths if done >= least else 0
-            fixed += paths * (self.total(once) + 1)
+            cost += paths * (self.total(once) + 1)
             paths *= max(2, once.ways)
-            if fixed > _ENOUGH:
+            if cost > _ENOUGH:
                 break
-        return _Effort(0, min(fixed, _ENOUGH), min(ways, _ENOUGH))
+        return _Effort(0, min(cost, _ENOUGH), min(cost, _ENOUGH), min(ways, _ENOUGH))
 
 
 def _size_of(ranges: Ranges) -> int:
