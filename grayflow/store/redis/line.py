@@ -24,9 +24,11 @@ from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, 
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.utils import HIREDIS_AVAILABLE
 
 from grayflow.store.address import RedisAddress
 from grayflow.store.redis.fork import remember
+from grayflow.store.redis.parser import BigAnswerParser
 from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection
 
 __all__ = ["Line", "Purpose"]
@@ -96,6 +98,8 @@ def _settings(address: RedisAddress, purpose: Purpose, client_name: str) -> dict
         "retry": retries,
         "max_connections": _CONNECTIONS,
     }
+    if purpose == "load" and not HIREDIS_AVAILABLE:
+        settings["parser_class"] = BigAnswerParser
     if address.unix_path is None:
         settings["socket_keepalive"] = purpose != "link"
     return settings

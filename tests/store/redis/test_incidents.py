@@ -245,6 +245,7 @@ async def test_the_revision_goes_on_from_the_highest_that_is_named(open_redis: O
         ask("HSET", "meta", "rev", 1)
         ask("HSET", "segments", "s", "40:{}")
         assert (await store.init(replaces=[])).revision == 40
+        assert await store.oldest() == 41
         ask("HSET", "offs", "z", "2:on3:1011:7")
         assert (await store.init(replaces=[])).revision == 50
         ask("HSET", "offs", "z", "2:on1:02:60")
