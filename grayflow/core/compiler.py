@@ -45,7 +45,7 @@ from grayflow.core.ids import id_text
 from grayflow.core.needs import Instant
 from grayflow.core.operators import Prepared, Test, prepare
 from grayflow.core.outcomes import OFF_REASONS, Outcomes
-from grayflow.core.picking import picker
+from grayflow.core.picking import ForeignSlot, picker
 from grayflow.core.reference import has_bucket, rule_name
 
 __all__ = ["Compiled", "CompiledSegment", "Links", "Settings", "compile_flag", "compile_segment"]
@@ -70,6 +70,15 @@ class Settings(msgspec.Struct, frozen=True):
     extensions: Extensions
     fields: frozenset[str]
     resolvable: frozenset[str]
+    failed_hashes: set[str] = msgspec.field(default_factory=set)
+    """Foreign hashes that had no slot for an id: all that evaluation ever leaves behind. Their flags are degraded."""
+
+    def slot(self, name: str, salt: str, unit: str) -> int | None:
+        """Return the slot of an id under a foreign hash; see `Extensions.slot`."""
+        at = self.extensions.slot(name, salt, unit)
+        if at is None and name in self.extensions.hashes:
+            self.failed_hashes.add(name)
+        return at
 
 
 class Compiled(msgspec.Struct, frozen=True, gc=False):
@@ -203,15 +212,14 @@ class _Writer:
         )
 
     def bucket(self, bucket: Bucket, scope: _Scope) -> str:
-        extensions = self._settings.extensions
-        if bucket.hash is not None and bucket.hash not in extensions.hashes:
+        if bucket.hash is not None and bucket.hash not in self._settings.extensions.hashes:
             return "False"
         unit, value = self.temporary(), self.unit(scope.by if bucket.by is None else bucket.by)
         salt = scope.salt if bucket.salt is None else bucket.salt
         if bucket.hash is None:
             inside = self.native_bucket(bucket.ranges, salt, unit)
             return f"({inside} if ({unit} := {value}) is not None else {bucket.absent})"
-        test = self.constant(_foreign_bucket(bucket, salt, extensions))
+        test = self.constant(_foreign_bucket(bucket, salt, self._settings.slot))
         return f"({test}({unit}) if ({unit} := {value}) is not None else {bucket.absent})"
 
     def native_bucket(self, ranges: tuple[tuple[int, int], ...], salt: str, unit: str) -> str:
@@ -344,7 +352,7 @@ class _FlagWriter(_Writer):
         unit = self.unit(scope.by if split.by is None else split.by)
         salt = scope.salt if split.salt is None else split.salt
         absent = None if split.absent is None else make(split.absent, Reason.SPLIT, name)
-        pick = picker(split, salt, lambda variant: make(variant, Reason.SPLIT, name), absent, self._settings.extensions)
+        pick = picker(split, salt, lambda variant: make(variant, Reason.SPLIT, name), absent, self._settings.slot)
         return f"{self.constant(pick)}({unit})"
 
     def otherwise(self) -> None:
@@ -358,7 +366,7 @@ class _FlagWriter(_Writer):
         self.line(f"{found} = {self.split(serve, self._scope, None)}")
         self.line(f"if {found} is not None: return {found}")
         if serve.absent is None:
-            known = self.constant(_has_slot(serve, self._scope.salt, self._settings.extensions))
+            known = self.constant(_has_slot(serve, self._scope.salt, self._settings.slot))
             self.line(f"if not {known}({self.unit(by)}): return {self.constant(self._outcomes.no_id())}")
         return self.answer(make(None, Reason.DEFAULT))
 
@@ -424,18 +432,18 @@ def _in_any(bounds: list[tuple[int, ...]]) -> Callable[[int], bool]:
     return lambda point: any(low <= point < high for low, high in bounds)
 
 
-def _foreign_bucket(bucket: Bucket, salt: str, extensions: Extensions) -> Callable[[str], bool]:
+def _foreign_bucket(bucket: Bucket, salt: str, slot: ForeignSlot) -> Callable[[str], bool]:
     name, ranges, absent = str(bucket.hash), bucket.ranges, bucket.absent
 
     def test(unit: str) -> bool:
-        at = extensions.slot(name, salt, unit)
+        at = slot(name, salt, unit)
         return absent if at is None else any(low <= at < high for low, high in ranges)
 
     return test
 
 
-def _has_slot(split: Split, outer_salt: str, extensions: Extensions) -> Callable[[str | None], bool]:
+def _has_slot(split: Split, outer_salt: str, slot: ForeignSlot) -> Callable[[str | None], bool]:
     name, salt = split.hash, outer_salt if split.salt is None else split.salt
     if name is None:
         return lambda unit: unit is not None
-    return lambda unit: unit is not None and extensions.slot(name, salt, unit) is not None
+    return lambda unit: unit is not None and slot(name, salt, unit) is not None

@@ -11,7 +11,7 @@ from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.graph import Node, needs
 from grayflow.core.reference import Reference
-from grayflow.core.validate import degradations
+from grayflow.core.validate import degradations, foreign_hashes
 from grayflow.errors import InvalidFlagError, Problem
 
 __all__ = ["FlagEntry", "SegmentEntry", "flag_entry", "segment_entry"]
@@ -69,7 +69,7 @@ class FlagEntry:
         """Return everything that keeps this flag from meaning what its newest document says."""
         if self._degradations is None:
             self._degradations = _degraded(self.flag, settings)
-        own = self.problems + self._degradations
+        own = self.problems + self._degradations + _failed(self.flag, settings)
         return (
             own if self.fault is None else (*own, Problem(key=self.key, path="", message=f"not compiled: {self.fault}"))
         )
@@ -99,7 +99,7 @@ class SegmentEntry:
         """Return everything that keeps this segment from meaning what its newest document says."""
         if self._degradations is None:
             self._degradations = _degraded(self.segment, settings)
-        return self.problems + self._degradations
+        return self.problems + self._degradations + _failed(self.segment, settings)
 
     def needs(self) -> frozenset[Node]:
         """Return what its conditions name."""
@@ -157,6 +157,18 @@ def _nobody(context: Any, now: Any, links: Any) -> bool:  # noqa: ARG001 - the s
 
 
 _NOBODY = CompiledSegment(_nobody, nested=False)
+
+
+def _failed(document: Flag | Segment | None, settings: Settings) -> tuple[Problem, ...]:
+    """Return which hashes of a document turned out to have no slot for some id."""
+    if document is None or not settings.failed_hashes:
+        return ()
+    kind = "flag" if isinstance(document, Flag) else "segment"
+    return tuple(
+        Problem(key=document.key, kind=kind, path=path, message=f"the hash {name!r} raised, or left its size")
+        for path, name in foreign_hashes(document)
+        if name in settings.failed_hashes
+    )
 
 
 def _constant(decision: Decision) -> Compiled:

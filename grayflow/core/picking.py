@@ -8,12 +8,14 @@ from typing import TypeVar
 from mmh3 import hash as murmur3
 
 from grayflow.core import bucketing
-from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Split
 
-__all__ = ["picker", "split_ranges"]
+__all__ = ["ForeignSlot", "picker", "split_ranges"]
 
 T = TypeVar("T")
+
+ForeignSlot = Callable[[str, str, str], int | None]
+"""Gets the name of a hash, a salt and an id; gives the slot, `None` if there is none."""
 
 
 def split_ranges(split: Split) -> tuple[tuple[str, int, int], ...]:
@@ -28,7 +30,7 @@ def split_ranges(split: Split) -> tuple[tuple[str, int, int], ...]:
 
 
 def picker(
-    split: Split, salt: str, make: Callable[[str], T], absent: T | None, extensions: Extensions
+    split: Split, salt: str, make: Callable[[str], T], absent: T | None, slot: ForeignSlot
 ) -> Callable[[str | None], T | None]:
     """
     Return the function from an id to what its variant is made into; `None` where the id falls into a gap.
@@ -38,7 +40,7 @@ def picker(
         salt: The effective salt.
         make: Makes what is picked, once a variant.
         absent: Picked for an absent id.
-        extensions: Where a foreign hash is looked up.
+        slot: Asked where the split names a foreign hash.
     """
     made = {variant: make(variant) for variant, _, _ in split_ranges(split)}
     starts, picks = _table([(low, high, made[variant]) for variant, low, high in split_ranges(split)])
@@ -46,7 +48,7 @@ def picker(
         name = split.hash
 
         def foreign(unit: str | None) -> T | None:
-            at = None if unit is None else extensions.slot(name, salt, unit)
+            at = None if unit is None else slot(name, salt, unit)
             return absent if at is None else picks[bisect_right(starts, at)]
 
         return foreign

@@ -27,7 +27,15 @@ from grayflow.core.flag import (
 from grayflow.core.ids import id_text
 from grayflow.core.operators import prepare
 
-__all__ = ["Found", "all_conditions", "degradations", "flag_problems", "segment_problems", "walk_conditions"]
+__all__ = [
+    "Found",
+    "all_conditions",
+    "degradations",
+    "flag_problems",
+    "foreign_hashes",
+    "segment_problems",
+    "walk_conditions",
+]
 
 Found = tuple[str, str]
 """Path in the document, and what is wrong there."""
@@ -209,6 +217,15 @@ def degradations(document: Flag | Segment, extensions: Extensions) -> list[Found
         for path, split in _splits(document):
             found += _split_degradations(split, path, extensions)
     return found
+
+
+def foreign_hashes(document: Flag | Segment) -> Iterator[Found]:
+    """Yield path and name of every foreign hash that a document goes by."""
+    for path, condition in all_conditions(document):
+        if isinstance(condition, Bucket) and condition.hash is not None:
+            yield f"{path}.hash", condition.hash
+    if isinstance(document, Flag):
+        yield from ((f"{path}.hash", split.hash) for path, split in _splits(document) if split.hash is not None)
 
 
 def _splits(flag: Flag) -> Iterator[tuple[str, Split]]:

@@ -201,9 +201,14 @@ def test_a_foreign_hash_decides_and_its_failures_are_absent_ids() -> None:
     answers = {u: snapshot.evaluate("bucket", {"user_id": u}, default=False).value for u in ("a", "ab", "abcd")}
     assert answers == {"a": False, "ab": True, "abcd": False}
     assert [snapshot.evaluate("split", {"user_id": u}).value for u in ("ab", "abc")] == ["s", "l"]
+    assert snapshot.problems == ()
     for unit in ("raises", "leaves"):
         assert snapshot.evaluate("bucket", {"user_id": unit}, default=True).value is False
         assert snapshot.evaluate("split", {"user_id": unit}).error is ErrorCode.TARGETING_KEY_MISSING
+    assert {problem.key: problem.path for problem in snapshot.problems} == {
+        "bucket": "rules[0].when[0].hash",
+        "split": "otherwise.hash",
+    }
 
 
 def test_a_foreign_hash_gets_the_salt_of_a_native_bucket_without_a_lane() -> None:
