@@ -83,8 +83,8 @@ def examine(
         last_error=live.why or replica.troubles.text,
         incident=replica.troubles.incident,
         flags=0 if snapshot is None else len(snapshot.flags),
-        degraded=_degraded(replica, "flag"),
-        degraded_segments=_degraded(replica, "segment"),
+        degraded=replica.inspection.degraded["flag"].copy(),
+        degraded_segments=replica.inspection.degraded["segment"].copy(),
         unknown=evaluator.unknown.keys,
         unknown_overflow=evaluator.unknown.overflow,
         loads=replica.sync.loads,
@@ -97,8 +97,3 @@ def examine(
         namespace=store.namespace,
         name=name,
     )
-
-
-def _degraded(replica: Replica, kind: str) -> dict[str, tuple[str, ...]]:
-    found = replica.inspection.problems.copy()
-    return {key: tuple(map(str, problems)) for (each, key), problems in found.items() if each == kind}

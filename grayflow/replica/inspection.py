@@ -8,7 +8,6 @@ a few at a time.
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -18,9 +17,6 @@ from grayflow.core.graph import Node
 from grayflow.core.snapshot import Snapshot
 from grayflow.replica.view import View
 from grayflow.store.port import Change
-
-if TYPE_CHECKING:
-    from grayflow.errors import Problem
 
 __all__ = ["Inspection"]
 
@@ -35,8 +31,8 @@ class Inspection:
     """Keeps the problems of the snapshot that is held; `see` is a listener of the holder."""
 
     def __init__(self) -> None:
-        self.problems: dict[Node, tuple[Problem, ...]] = {}
-        """`("flag" or "segment", key)` -> what is wrong with it."""
+        self.degraded: dict[str, dict[str, tuple[str, ...]]] = {"flag": {}, "segment": {}}
+        """`flag` or `segment` -> key -> what is wrong with it, in words; ready to be shown at any moment."""
         self._snapshot: Snapshot | None = None
         self._loaded = anyio.Event()
 
@@ -64,9 +60,9 @@ class Inspection:
                 await self._walk(self._snapshot)
 
     async def _walk(self, loaded: Snapshot) -> None:
-        for node in tuple(self.problems):
-            if _entry(loaded, node) is None:
-                del self.problems[node]
+        for kind, known in self.degraded.items():
+            for key in [key for key in known if _entry(loaded, (kind, key)) is None]:
+                del known[key]
         found = 0
         for index, node in enumerate(_nodes(loaded)):
             if self._loaded.is_set():
@@ -79,14 +75,16 @@ class Inspection:
 
     def _look(self, snapshot: Snapshot, node: Node, *, renewed: bool = False, quiet: bool = False) -> bool:
         """Look at one document; tell whether there was something to say."""
-        known, found = self.problems.pop(node, ()), snapshot.problems_of(*node)
+        kind, key = node
+        degraded = self.degraded[kind]
+        known, found = degraded.pop(key, ()), tuple(map(str, snapshot.problems_of(kind, key)))
         if not found:
             return False
-        self.problems[node] = found
+        degraded[key] = found
         if found == known and not renewed:
             return False
         if not quiet:
-            log.warning("%s", "; ".join(map(str, found[:3])) + _form(snapshot, node))
+            log.warning("%s", "; ".join(found[:3]) + _form(snapshot, node))
         return True
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from grayflow import Client, ConfigurationError, MemoryStore
+from grayflow import Client, ConfigurationError, MemoryStore, ServeOnFailure
 from grayflow.client.options import seconds
 
 
@@ -69,6 +69,11 @@ def test_a_short_bound_shortens_the_polling():
     client = Client("memory://", max_staleness=3, ttl=10)
 
     assert client._options.ttl_s == 1.0
+
+
+@pytest.mark.parametrize("given", [{"variant": "off"}, ServeOnFailure(variant="off")])
+def test_a_variant_may_be_named_for_failures(given: Any):
+    assert Client("memory://", on_failure=given)._options.on_failure == ServeOnFailure(variant="off")
 
 
 def test_bounds_may_be_endless():

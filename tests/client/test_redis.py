@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from grayflow import Admin, Client, Context, ErrorCode, StoreAccessError
+from tests.client.test_cancellation import natively
+from tests.client.test_lifetime import tasks_of_grayflow
 from tests.replica.kit import until
 from tests.servers import RedisServer
 
@@ -198,3 +200,34 @@ async def test_no_socket_is_left_after_the_close(redis_server: RedisServer, name
         assert connections() >= 1
 
     await until(lambda: connections() == 0)
+
+
+@pytest.mark.parametrize("steps", range(0, 150, 6))
+async def test_a_start_that_is_cancelled_leaves_no_socket(redis_server: RedisServer, namespace: str, steps: int):
+    before = open_files()
+    flags = Client(redis_server.url, namespace=namespace)
+
+    await natively(flags.start, steps)
+    await flags.aclose()
+
+    assert open_files() <= before
+    assert tasks_of_grayflow() == []
+
+
+@pytest.mark.parametrize("steps", range(0, 30, 3))
+async def test_a_close_that_is_cancelled_leaves_no_socket(redis_server: RedisServer, namespace: str, steps: int):
+    async with Admin(redis_server.url, namespace=namespace, actor="ada") as admin:
+        await admin.init()
+    before = open_files()
+    flags = await Client(redis_server.url, namespace=namespace).start()
+
+    await natively(flags.aclose, steps)
+    await flags.aclose()
+
+    await until(lambda: open_files() <= before)
+    assert tasks_of_grayflow() == []
+
+
+def open_files() -> set[str]:
+    """Return the numbers of all open files and sockets."""
+    return {path.name for path in Path("/dev/fd").resolve().iterdir() if path.exists() or path.is_symlink()}

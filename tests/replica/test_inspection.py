@@ -13,7 +13,7 @@ NEED = {"type": "flag"}
 
 
 def wrong(replica: Replica) -> set[str]:
-    return {key for _, key in replica.inspection.problems}
+    return {key for found in replica.inspection.degraded.values() for key in found}
 
 
 async def test_a_broken_change_keeps_the_last_good_form(run: Run, memory: Rewinding, clock: FakeClock, caplog):
@@ -130,4 +130,4 @@ async def test_broken_segments_are_listed_too(run: Run, memory: Rewinding, clock
         await put_bytes(memory, "staff", b"no json", kind="segment")
         await clock.advance(0)
 
-        assert list(replica.inspection.problems) == [("segment", "staff")]
+        assert list(replica.inspection.degraded["segment"]) == ["staff"]
