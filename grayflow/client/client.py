@@ -1,5 +1,6 @@
 """The client: what a service holds, asks, starts and closes."""
 
+import math
 import random as randomness
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +46,8 @@ class Client(Asking):
 
     Args:
         store: Where the flags are: a URL (see `open_store`), or a store. A store that is open already stays open when
-            the client closes; one that is not is opened and closed by the client.
+            the client closes; one that is not is opened and closed by the client. `"memory://"` is an empty flag set,
+            for overrides in tests.
         namespace: The environment in it, `"default"` if left out; with a store instance, the store's own.
         context_type: The class of your contexts, a subclass of `Context`.
         extensions: Foreign hashes and operators that flags name.
@@ -125,7 +127,8 @@ class Client(Asking):
             why=NEVER_STARTED,
             troubles=self._replica.troubles,
         )
-        self._life = Life(self._store, self._replica, self._changes, live, options)
+        private = store == "memory://"
+        self._life = Life(self._store, self._replica, self._changes, live, options, private=private)
         super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove), live)
 
     # Lifetime
@@ -182,13 +185,13 @@ class Client(Asking):
 
     # Changes and health
 
-    async def wait_for(self, token: str | Position, *, timeout: Duration = 5.0) -> None:  # noqa: ASYNC109
+    async def wait_for(self, token: str | Position, *, timeout: Duration | None = 5.0) -> None:  # noqa: ASYNC109
         """
         Wait until this process has a change, such as one that it just made: `flags.wait_for(change.position.token())`.
 
         Args:
             token: A position's token.
-            timeout: How long at most.
+            timeout: How long at most; `None` for ever.
 
         Raises:
             TimeoutError: not in time, or never, because the store was replaced or lost the change; the text says which.
@@ -196,7 +199,8 @@ class Client(Asking):
             ConfigurationError: the token is none.
         """
         position = Position.from_token(token) if isinstance(token, str) else token
-        await self._life.wait_for(position, seconds("timeout", timeout, least=0.0, endless=True))
+        limit_s = math.inf if timeout is None else seconds("timeout", timeout, least=0.0, endless=True)
+        await self._life.wait_for(position, limit_s)
 
     @property
     def namespace(self) -> str:

@@ -45,13 +45,17 @@ class Life:
         changes: Run inside.
         live: Shows the replica's views while it runs.
         options: The client's.
+        private: Nobody else can ever reach the store, so it is initialised here.
     """
 
-    def __init__(self, store: Store, replica: Replica, changes: Changes, live: Live, options: ClientOptions) -> None:
+    def __init__(
+        self, store: Store, replica: Replica, changes: Changes, live: Live, options: ClientOptions, *, private: bool
+    ) -> None:
         self.phase: Literal["new", "started", "closed"] = "new"
         self.failure: Exception | None = None
         """The defect that ended the client."""
         self._store, self._replica, self._changes, self._live, self._options = store, replica, changes, live, options
+        self._private = private
         self._owner: Owner | None = None
         self._settled = anyio.Event()
         self._told = False
@@ -169,6 +173,8 @@ class Life:
         # The task began as a copy of its starter's context; handlers must not see the scope that happened to be open.
         frames.set(self._live.frame)
         async with _opened(self._store), anyio.create_task_group() as tasks:
+            if self._private:
+                await self._store.init()
             tasks.start_soon(self._changes.run, name="grayflow changes")
             tasks.start_soon(self._settle, name="grayflow start")
             await self._replica.run()

@@ -160,7 +160,8 @@ def _path(given: Any) -> Path | None:
     if given is None:
         return None
     if isinstance(given, str | PathLike) and str(given):
-        return Path(given)
+        # Absolute, so that a service that changes its directory later keeps one file.
+        return Path(given).expanduser().absolute()
     raise ConfigurationError(f"last_good is {given!r}; give the path of a file")
 
 

@@ -207,6 +207,12 @@ class Override:
             self._frame.close()
             _reset(self._host.frames, self._token)
 
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.__exit__(*exc)
+
 
 def _reset(frames: Frames, token: "Token[Frame]") -> None:
     try:

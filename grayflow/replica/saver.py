@@ -29,6 +29,8 @@ __all__ = ["Saver"]
 log = logging.getLogger("grayflow.replica")
 
 _DEBOUNCE_S = 1.0
+_READING_S = 2.0
+"""A disk that hangs must not keep the process from asking the store."""
 _CLOSING_S = 2.0
 _HOUR_S = 3600.0
 _RENEWALS = 24
@@ -77,11 +79,16 @@ class Saver:
 
     async def recall(self, builder: Builder) -> None:
         """Give the holder what the file holds, if that can be used."""
+        kept = None
         try:
-            kept = await to_thread.run_sync(read, self._path, self._namespace, abandon_on_cancel=True)
+            with anyio.move_on_after(_READING_S):
+                kept = await to_thread.run_sync(read, self._path, self._namespace, abandon_on_cancel=True)
         except Unusable as reason:
             level = logging.INFO if reason.missing else logging.WARNING
             log.log(level, "starting without last good flags: %s: %s", self._path, reason)
+            return
+        if kept is None:
+            log.warning("starting without last good flags: %s could not be read in %g s", self._path, _READING_S)
             return
         age_s = max(0.0, (self._clock.now() - kept.saved_at) / 1e9)
         if age_s > self._max_age_s:

@@ -42,7 +42,7 @@ class Round:
 
     def __init__(self) -> None:
         self.done, self.hurry = anyio.Event(), anyio.Event()
-        self.error: StoreError | None = None
+        self.error: StoreError | None = StoreUnavailableError("the client was closed before the store answered")
         self.herd = False
         """The link was lost before it: other processes may be asking at this very moment."""
 
@@ -135,7 +135,7 @@ class Sync:
             self._retry_s = self._wait_s(error)
             self._troubles.report("store", error, self._holder.position)
         else:
-            self._retry_s = None
+            current.error = self._retry_s = None
             self._backoff.reset()
             self._troubles.clear("store", self._holder.position)
 

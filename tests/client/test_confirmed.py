@@ -5,7 +5,7 @@ import asyncio
 import anyio
 import pytest
 
-from grayflow import ConfigurationError, Context, LifetimeError, Position, StoreUnavailableError
+from grayflow import Client, ConfigurationError, Context, LifetimeError, Position, StoreUnavailableError
 from grayflow.store.wrappers import Recording
 from grayflow.testing import FakeClock, Faulty
 from tests.client.conftest import Make
@@ -30,7 +30,6 @@ async def test_confirmed_sees_a_change_that_was_never_pushed(make: Make, store: 
 
 async def test_many_at_once_share_the_question(make: Make, store: Faulty, memory: Rewinding, clock: FakeClock):
     recording = Recording(store)
-    from grayflow import Client
 
     async with Client(recording, clock=clock) as flags, anyio.create_task_group() as tasks:
         await clock.advance(0)
@@ -98,6 +97,23 @@ async def test_of_a_closed_client_it_is_stale(make: Make, store: Faulty):
     decision = await flags.evaluate("f", ANNA, freshness="confirmed")
     assert (decision.value, decision.stale) == (True, True)
     assert "closed" in decision.detail
+
+
+async def test_a_client_that_is_closed_meanwhile_confirms_nothing(make: Make, store: Faulty):
+    await put(store, "f", **ON)
+    flags = await make().start()
+    store.hung.add("position")
+    decisions = []
+
+    async def ask() -> None:
+        decisions.append(await flags.evaluate("f", ANNA, freshness="confirmed"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        await flags.aclose()
+
+    assert [decision.stale for decision in decisions] == [True]
 
 
 async def test_wait_for_returns_when_the_change_is_there(make: Make, store: Faulty, memory: Rewinding):

@@ -3,7 +3,7 @@ from typing import Any
 import anyio
 import pytest
 
-from grayflow import Context, ErrorCode, LifetimeError, Reason
+from grayflow import Client, Context, ErrorCode, LifetimeError, Reason
 from grayflow.testing import FakeClock, Faulty
 from tests.client.conftest import Make
 from tests.replica.kit import OFF, ON, put
@@ -165,3 +165,9 @@ def test_two_clients_do_not_see_each_others(make: Make):
 
     with one.override(f=True):
         assert (one.peek("f"), other.peek("f")) == (True, False)
+
+
+async def test_a_client_of_its_own_memory_starts_at_once_and_is_fresh():
+    async with Client("memory://") as flags, flags.override(f=True):
+        assert await flags.is_enabled("f") is True
+        assert flags.health.state == "fresh"
