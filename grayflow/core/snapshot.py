@@ -5,7 +5,7 @@ Whoever holds a snapshot gets the same answers from it for as long as it likes; 
 does not depend on how many flags there are. Nothing in here waits, locks or reads a clock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime
 from typing import Any
 
@@ -186,6 +186,11 @@ class Snapshot:
     def undecided(self) -> frozenset[Node]:
         """The flags and segments that are part of a circle, or reach one."""
         return self._undecided
+
+    @property
+    def failed_hashes(self) -> Set[str]:
+        """The foreign hashes that had no slot for an id so far: evaluation adds to it, and `problems` then say so."""
+        return self._settings.failed_hashes
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -34,6 +34,7 @@ class Inspection:
         self.degraded: dict[str, dict[str, tuple[str, ...]]] = {"flag": {}, "segment": {}}
         """`flag` or `segment` -> key -> what is wrong with it, in words; ready to be shown at any moment."""
         self._snapshot: Snapshot | None = None
+        self._failed_hashes = 0
         self._loaded = anyio.Event()
 
     def see(self, before: View, after: View, change: Change | None) -> None:
@@ -50,6 +51,13 @@ class Inspection:
         if circles is not known:
             for node in circles ^ known:
                 self._look(after.snapshot, node)
+
+    def look_again(self) -> None:
+        """Inspect everything anew if evaluation has found a fault meanwhile: a foreign hash that failed for an id."""
+        failed = 0 if self._snapshot is None else len(self._snapshot.failed_hashes)
+        if failed > self._failed_hashes:
+            self._loaded.set()
+        self._failed_hashes = failed
 
     async def run(self) -> None:
         """Inspect each state that is loaded; for ever."""

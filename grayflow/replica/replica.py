@@ -201,6 +201,7 @@ class Replica:
             self.sync.request()
             await self._clock.sleep(self._options.ttl_s * (0.8 + 0.4 * self._random()))
             self.holder.tick()
+            self.inspection.look_again()
 
     async def _age(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from grayflow.core.extensions import Extensions, Hash
 from grayflow.replica.replica import Replica
 from grayflow.testing import FakeClock
 from tests.replica.conftest import Run
@@ -131,3 +132,20 @@ async def test_broken_segments_are_listed_too(run: Run, memory: Rewinding, clock
         await clock.advance(0)
 
         assert list(replica.inspection.degraded["segment"]) == ["staff"]
+
+
+async def test_a_foreign_hash_that_fails_for_an_id_is_found_out(run: Run, memory: Rewinding, clock: FakeClock):
+    def broken(salt: str, unit: str) -> int:
+        raise RuntimeError
+
+    rule = {"when": [{"type": "bucket", "hash": "old", "ranges": [[0, 5]]}], "serve": "on"}
+    async with run(extensions=Extensions(hashes={"old": Hash(10, broken)})) as replica:
+        await put(memory, "f", **ON, rules=[rule])
+        await clock.advance(0)
+        assert wrong(replica) == set()
+
+        assert replica.view.snapshot is not None
+        replica.view.snapshot.evaluate("f", {"user_id": "anna"})
+        await clock.advance(13)
+
+        assert wrong(replica) == {"f"}
