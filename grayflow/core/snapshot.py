@@ -5,7 +5,8 @@ Whoever holds a snapshot gets the same answers from it for as long as it likes; 
 does not depend on how many flags there are. Nothing in here waits, locks or reads a clock.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -188,7 +189,7 @@ class Snapshot:
         return self._undecided
 
     @property
-    def failed_hashes(self) -> Set[str]:
+    def failed_hashes(self) -> AbstractSet[str]:
         """The foreign hashes that had no slot for an id so far: evaluation adds to it, and `problems` then say so."""
         return self._settings.failed_hashes
 
