@@ -76,13 +76,15 @@ def understood(condition: Attribute, read: Callable[[Any], T | None], wanted: st
     problems: list[tuple[str, str]] = []
     for index, value in enumerate(condition.values):
         try:
-            meant, why = read(value), f"{shown(value)} is not {wanted}, and {condition.op} compares with nothing else"
+            meant = read(value)
         except ValueError as error:
-            meant, why = None, str(error)
-        if meant is None:
-            problems.append((f"values[{index}]", why))
-        else:
+            problems.append((f"values[{index}]", str(error)))
+            continue
+        if meant is not None:
             good.append(meant)
+        else:
+            why = f"{shown(value)} is not {wanted}, and {condition.op} compares with nothing else"
+            problems.append((f"values[{index}]", why))
     return good, tuple(problems)
 
 

@@ -153,9 +153,10 @@ def json_value(value: Any, depth: int = 0) -> Any:
     Raises:
         ValueError: it is, or holds, what JSON does not have (NaN too), or is nested deeper than 32 levels.
     """
-    if value is None or type(value) is bool:
+    if value is None or type(value) is bool or type(value) is str:
         return value
-    for plain in (text(value), number(value)):
+    for read in (number, text):
+        plain = read(value)
         if plain is not None:
             return plain
     if depth >= DEEPEST:

@@ -14,6 +14,7 @@ _EDGES: dict[Dialect, dict[str, str]] = {
     "re": {"text_end": r"\Z", "inside": r"(?!\b)"},
     "re2": {"text_end": r"\z", "inside": r"\B"},
 }
+_NO_NEWLINE = inverted(NEWLINE)
 _COMMON = {"text_start": r"\A", "line_start": "(?m:^)", "line_end": "(?m:$)", "word": r"\b"}
 
 
@@ -60,14 +61,14 @@ def _count(least: int, most: int | None) -> str:
 
 
 def _chars(ranges: Ranges, dialect: Dialect) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return _char(ranges[0][0], dialect)
     if ranges == ALL:
         return "(?s:.)"
-    if ranges == inverted(NEWLINE):
+    if ranges == _NO_NEWLINE:
         return "."
     if not ranges:
         return f"[^{_members(ALL, dialect)}]"
-    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-        return _char(ranges[0][0], dialect)
     negative = ranges[0][0] == 0 and ranges[-1][1] == LARGEST
     return f"[^{_members(inverted(ranges), dialect)}]" if negative else f"[{_members(ranges, dialect)}]"
 
