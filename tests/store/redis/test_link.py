@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from threading import Event as ThreadEvent
+from time import thread_time
 
 import anyio
 import pytest
@@ -136,13 +137,14 @@ async def test_a_reader_that_is_too_slow_learns_that_it_missed_something() -> No
 
 @pytest.mark.parametrize("number", [110, 113], ids=["ETIMEDOUT", "EHOSTUNREACH"])
 async def test_a_dead_socket_ends_the_link_and_stops_nobody(server: RedisServer, number: int) -> None:
-    ticks = 0
+    longest = 0.0
 
     async def tick() -> None:
-        nonlocal ticks
+        nonlocal longest
         while True:
+            before = thread_time()  # of the processor: a busy machine is no stall of ours
             await sleep(0)
-            ticks += 1
+            longest = max(longest, thread_time() - before)
 
     async with RedisStore(server.url) as store, store.follow() as events, anyio.create_task_group() as tasks:
         assert isinstance(events, Link)
@@ -152,9 +154,10 @@ async def test_a_dead_socket_ends_the_link_and_stops_nobody(server: RedisServer,
         events._pubsub.connection._reader.set_exception(error)
 
         ended = await end_of(events, within_s=5)
+        await sleep(0.01)  # the others had their turn
 
         assert isinstance(ended, StoreUnavailableError)
-        assert ticks > 10 or number != 110
+        assert 0 < longest < 0.1
         tasks.cancel_scope.cancel()
 
 
