@@ -31,11 +31,6 @@ class Resolvers:
         self._failing: set[str] = set()
         self.errors = 0
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The attributes that can be fetched."""
-        return frozenset(self._resolvers)
-
     async def call(self, name: str, context: Context) -> tuple[Any, str | None]:
         """Return the attribute, or `None` and what went wrong."""
         failure: str | None = f"took longer than {self._timeout_s:g} s"

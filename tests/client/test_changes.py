@@ -201,3 +201,26 @@ async def test_thousands_of_changed_flags_are_told_in_slices(make: Make, store: 
         await clock.advance(13)
 
     assert len(heard.changes) == 500
+
+
+async def test_too_many_flags_that_wait_are_given_up_oldest_first(make: Make, store: Faulty, clock, monkeypatch):
+    monkeypatch.setattr("grayflow.client.changes._WAITING", 3)
+    heard = Heard()
+    heard.go = anyio.Event()
+    async with make() as flags:
+        flags.on_change()(heard)
+        for index in range(6):
+            await put(store, f"f{index}", **ON)
+            await clock.advance(0)
+        heard.go.set()
+        await clock.advance(0)
+
+        assert [key for key, _, _ in heard.changes] == ["f0", "f3", "f4", "f5"]
+        assert flags.health.changes_dropped == 2
+
+
+async def test_registering_after_the_close_is_harmless(make: Make):
+    async with make() as flags:
+        pass
+
+    flags.on_change("f", lambda old, new: None)

@@ -126,6 +126,7 @@ async def test_wait_for_returns_when_the_change_is_there(make: Make, store: Faul
 
         assert flags.peek("f") is True
         await flags.wait_for(change.position)
+        await flags.wait_for(change.position, timeout=None)
 
 
 async def test_wait_for_gives_up_in_time_and_says_where_we_are(make: Make):
@@ -150,6 +151,13 @@ async def test_a_change_that_the_store_lost_is_never_reached(make: Make, store: 
 
         with pytest.raises(TimeoutError, match="was lost by the store"):
             await flags.wait_for(lost.position, timeout=0.02)
+
+
+async def test_without_any_flags_nothing_is_reached(make: Make, store: Faulty):
+    store.down = True
+    async with make(start_timeout=0) as flags:
+        with pytest.raises(TimeoutError, match="there are no flags yet"):
+            await flags.wait_for("e:1:n", timeout=0.02)
 
 
 async def test_wait_for_waits_across_a_replacement(make: Make, store: Faulty, memory: Rewinding):

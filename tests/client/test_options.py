@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from grayflow import Client, ConfigurationError, MemoryStore, ServeOnFailure
+from grayflow import Client, ConfigurationError, Extensions, MemoryStore, ServeOnFailure
 from grayflow.client.options import seconds
 
 
@@ -74,6 +74,18 @@ def test_a_short_bound_shortens_the_polling():
 @pytest.mark.parametrize("given", [{"variant": "off"}, ServeOnFailure(variant="off")])
 def test_a_variant_may_be_named_for_failures(given: Any):
     assert Client("memory://", on_failure=given)._options.on_failure == ServeOnFailure(variant="off")
+
+
+def test_extensions_are_taken_as_they_are():
+    extensions = Extensions(operators={"geo": lambda attribute, values: True})
+
+    assert Client("memory://", extensions=extensions)._options.extensions is extensions
+
+
+def test_the_directory_of_the_file_does_not_change_with_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+
+    assert Client("memory://", last_good="flags")._options.last_good == tmp_path / "flags"
 
 
 def test_bounds_may_be_endless():

@@ -155,6 +155,16 @@ async def test_one_that_fails_is_absent_and_the_decision_says_so(make: Make, cap
         assert len(caplog.records) == 1
 
 
+async def test_a_decision_that_failed_anyway_keeps_its_own_error(make: Make):
+    plans = Plans()
+    plans.failure = RuntimeError("no database")
+    async with make(resolvers={"plan": plans}) as flags:
+        decision = await flags.evaluate("f", ANNA, default="text")
+
+        assert decision.error is ErrorCode.TYPE_MISMATCH
+        assert "no database" in decision.detail
+
+
 async def test_a_failure_is_remembered_for_the_scope(make: Make):
     plans = Plans()
     plans.failure = RuntimeError("no database")

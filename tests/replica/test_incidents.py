@@ -1,17 +1,22 @@
 """What must not be taken over from a store, and what must: emptied, foreign, newer, damaged, gone back, replaced."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
 from grayflow.core.generations import Generation, Marks
-from grayflow.errors import StoreFormatError
+from grayflow.errors import StoreFormatError, StoreUnavailableError
 from grayflow.replica.replica import Replica
+from grayflow.store.wrappers import Call, Wrapper
 from grayflow.testing import FakeClock, Faulty
 from tests.replica.conftest import Run
 from tests.replica.kit import OFF, ON, Rewinding, put
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +226,27 @@ async def test_a_life_that_changes_while_it_is_loaded_is_looked_at_again(run: Ru
         assert replica.troubles.incident
         assert replica.view.snapshot is not None
         assert "foreign" not in str(replica.view.position)
+
+
+class Restless(Wrapper):
+    """A namespace that is set up anew each time that it is asked for what it replaces."""
+
+    async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
+        answer = await proceed()
+        if call.verb == "position":
+            await self.inner.init(replaces=["*"])
+        return answer
+
+
+async def test_a_store_that_never_stays_the_same_is_unavailable(run: Run, memory: Rewinding, clock: FakeClock):
+    store = Restless(memory)
+    async with store:
+        await memory.init()
+        async with run(init=False, on=store) as replica:
+            error = await replica.confirm()
+
+            assert isinstance(error, StoreUnavailableError)
+            assert "was set up anew while it was being read" in str(error)
 
 
 async def test_generations_are_kept_up_to_date_beside_the_snapshot(run: Run, memory: Rewinding, clock: FakeClock):

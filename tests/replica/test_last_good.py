@@ -1,5 +1,6 @@
 import os
 import stat
+import threading
 from pathlib import Path
 
 import anyio
@@ -261,3 +262,30 @@ async def test_a_disk_that_refuses_is_told_once(run, store, clock, tmp_path: Pat
             await until(lambda: any("were not saved" in record.message for record in caplog.records))
 
     assert len([record for record in caplog.records if "were not saved" in record.message]) == 1
+
+
+async def test_a_disk_that_hangs_does_not_keep_it_from_asking_the_store(run, store, clock, path, monkeypatch, caplog):
+    gate = threading.Event()
+    monkeypatch.setattr("grayflow.replica.saver._READING_S", 0.05)
+    monkeypatch.setattr("grayflow.replica.saver.read", lambda *_: gate.wait(20))
+
+    try:
+        async with run(last_good=path) as replica:
+            await until(lambda: replica.view.freshness == "fresh")
+    finally:
+        gate.set()
+
+    assert "could not be read in 0.05 s" in caplog.text
+
+
+async def test_segments_and_deletions_are_kept_too(run, store, clock, path):
+    async with run(last_good=path) as replica:
+        await until(replica.holder.contacted.is_set)
+        await put(store, "staff", kind="segment", include=["anna"])
+        await put(store, "f", **ON)
+        await put_bytes(store, "f", None)
+        await clock.advance(0)
+
+    state = read(path, "default").state
+    assert set(state.segments) == {"staff"}
+    assert dict(state.flags) == {}
