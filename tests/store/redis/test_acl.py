@@ -97,6 +97,7 @@ DENIED: dict[Role, list[tuple[str | int, ...]]] = {
         ("XADD", f"{TAG}:log", "*", "a", "b"),
         ("DEL", f"{TAG}:flags"),
         ("SET", f"{TAG}:idem:x", "1"),
+        ("GETSET", f"{TAG}:idem:x", "1"),
         ("HGETALL", "{gf:dev}:flags"),
         ("GET", "session:1"),
         ("COPY", f"{TAG}:flags", f"{TAG}:x"),
@@ -189,6 +190,14 @@ async def test_a_right_that_is_missing_half_way_leaves_no_half_change(
 
         assert await store.load() == before
         assert len(await store.history()) == 1
+
+
+@pytest.mark.parametrize("role", ["reader", "worker"])
+def test_readers_could_not_write_even_if_a_command_slipped_through(guarded: RedisServer, role: Role) -> None:
+    guarded.ask("ACL", "SETUSER", f"gf-{role}", "+set")
+
+    with pytest.raises(NoPermissionError):
+        run(guarded, role, "SET", f"{TAG}:meta", "mine")
 
 
 def test_rules_can_be_pasted_into_a_terminal() -> None:

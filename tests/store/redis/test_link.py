@@ -149,6 +149,7 @@ async def test_a_dead_socket_ends_the_link_and_stops_nobody(server: RedisServer,
     async with RedisStore(server.url) as store, store.follow() as events, anyio.create_task_group() as tasks:
         assert isinstance(events, Link)
         tasks.start_soon(tick)
+        await sleep(0.01)  # it runs
         # What the kernel's time-out does to the stream: the builtin TimeoutError, which asyncio's is too.
         error = TimeoutError(number, os.strerror(number)) if number == 110 else OSError(number, os.strerror(number))
         events._pubsub.connection._reader.set_exception(error)
