@@ -19,6 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from grayflow.clock import Clock
 from grayflow.errors import StoreUnavailableError
 from grayflow.store.address import RedisAddress
+from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line, Purpose
 from grayflow.store.redis.patience import patiently
 from grayflow.store.redis.translate import translate, translated
@@ -124,7 +125,7 @@ class Session:
 
     async def _run(self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> list[bytes]:
         async with self._once.places:
-            answer: list[bytes] = await self._script(keys=keys, args=arguments)
+            answer: list[bytes] = await heed(self._script(keys=keys, args=arguments))
         return answer
 
     def _given_up(self, failure: Exception, *, arrived: bool) -> Exception:
@@ -147,7 +148,7 @@ async def _ask(line: Line, commands: Sequence[Command]) -> list[Any]:
     async with line.places, line.client.pipeline(transaction=len(commands) > 1) as pipe:
         for words in commands:
             pipe.execute_command(*words)
-        answers: list[Any] = await pipe.execute()
+        answers: list[Any] = await heed(pipe.execute())
     return answers
 
 
