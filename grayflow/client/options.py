@@ -1,7 +1,6 @@
 """How a client behaves: every option with its unit and bounds, checked at once and in one place."""
 
 import math
-import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -30,25 +29,29 @@ OnFailure = Policy | Mapping[str, str]
 
 
 class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a client, checked. Durations are seconds here; callers may give a `timedelta` instead."""
+    """
+    The options of a client, checked. The defaults stand in the signature of `Client`, where one reads them.
 
-    context_type: type[Context] = Context
-    extensions: Extensions = Extensions()
-    ttl_s: float = 10.0
+    Durations are seconds here; callers may give a `timedelta` instead.
+    """
+
+    context_type: type[Context]
+    extensions: Extensions
+    ttl_s: float
     """Between two checks of the store's position; at most a third of `max_staleness_s`."""
-    max_staleness_s: float = 300.0
-    start_timeout_s: float = 5.0
-    require_ready: bool = False
-    on_failure: Policy = "caller_default"
-    resolvers: Mapping[str, Resolver] = {}
-    resolver_timeout_s: float = 1.0
-    last_good: Path | None = None
-    last_good_max_age_s: float = 86_400.0
-    hooks: tuple[Hook, ...] = ()
-    clock: Clock = msgspec.field(default_factory=SystemClock)
-    name: str = "grayflow"
-    confirm_timeout_s: float = 1.0
-    random: Callable[[], float] = random.random
+    max_staleness_s: float
+    start_timeout_s: float
+    require_ready: bool
+    on_failure: Policy
+    resolvers: Mapping[str, Resolver]
+    resolver_timeout_s: float
+    last_good: Path | None
+    last_good_max_age_s: float
+    hooks: tuple[Hook, ...]
+    clock: Clock
+    name: str
+    confirm_timeout_s: float
+    random: Callable[[], float]
 
     def replica(self) -> ReplicaOptions:
         """Return how the replica is to follow."""
