@@ -25,6 +25,7 @@ from grayflow.clock import Clock
 from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.store.port import Event, Gap
 from grayflow.store.redis.heartbeat import LOOK_S, SILENCE_S, Heartbeat
+from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line
 from grayflow.store.redis.translate import translate, translated
 from grayflow.store.redis.wire import read_message
@@ -65,7 +66,7 @@ async def open_link(
     link = Link(pubsub, place=place, check=check, clock=clock)
     try:
         with translated(place), anyio.fail_after(_SUBSCRIBED_WITHIN_S):
-            await pubsub.subscribe(channel)
+            await heed(pubsub.subscribe(channel))
             await link.confirmed()
         yield link
     finally:
@@ -122,7 +123,7 @@ class Link:
         began = self._now()
         # The bound is for redis-py's attempt to reconnect, which can hang inside of a read.
         async with asyncio.timeout(LOOK_S + SILENCE_S):
-            message: dict[str, Any] | None = await self._pubsub.get_message(timeout=LOOK_S)
+            message: dict[str, Any] | None = await heed(self._pubsub.get_message(timeout=LOOK_S))
         now = self._now()
         if message is not None:
             self._quick = 0
@@ -146,7 +147,7 @@ class Link:
         match self._heartbeat.silent(now):
             case "ask":
                 async with asyncio.timeout(SILENCE_S):
-                    await self._pubsub.ping()
+                    await heed(self._pubsub.ping())
             case "dead":
                 raise StoreUnavailableError(f"{self._place}: the link is silent, no answer for {SILENCE_S:g} s.")
             case "wait":

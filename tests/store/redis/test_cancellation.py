@@ -16,9 +16,16 @@ pytestmark = pytest.mark.anyio
 
 sleep = SystemClock().sleep
 
+
+async def follow(store: Store) -> None:
+    async with store.follow():
+        pass
+
+
 VERBS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "read": lambda store: store.position(),
     "write": lambda store: store.commit(edit(uuid4().hex), expected=0),
+    "follow": follow,
 }
 
 
