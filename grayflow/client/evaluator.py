@@ -22,7 +22,7 @@ from grayflow.core.context import Context, as_context
 from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Kind, ServeOnFailure
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded
-from grayflow.core.outcomes import Outcomes, failed, finish
+from grayflow.core.outcomes import Outcomes, failed, finish, told
 from grayflow.core.position import Position
 from grayflow.core.snapshot import Links, Snapshot
 from grayflow.replica.freshness import policy
@@ -155,7 +155,7 @@ class Evaluator:
         except AttributeNeeded:
             raise
         except Exception as error:  # noqa: BLE001 - a value of the context raised, or a defect of ours: never the caller's
-            return failed(question.key, question.default, ErrorCode.GENERAL, f"{type(error).__name__}: {error}")
+            return failed(question.key, question.default, ErrorCode.GENERAL, f"{type(error).__name__}: {told(error)}")
 
     def _decided(self, question: Question, known: Mapping[str, Any]) -> Decision:
         key, view = question.key, question.view
@@ -248,9 +248,9 @@ class Evaluator:
     async def pin_at_least(self, context: Context | None, at_least: str | Position) -> Frame:
         """Wait for a change, then pin the current view; stale, if the change was not reached."""
         try:
-            wanted = Position.from_token(at_least) if isinstance(at_least, str) else at_least
+            wanted = at_least if isinstance(at_least, Position) else Position.from_token(at_least)
         except Exception as error:  # noqa: BLE001 - the token came in a message; a bad one must not cost the message
-            return self.pin(context, _doubted(self._live.view(), str(error)))
+            return self.pin(context, _doubted(self._live.view(), told(error)))
         why = await self._prove(wanted)
         return self.pin(context, _doubted(self._live.view(), why))
 
@@ -268,7 +268,7 @@ class Evaluator:
     def _unusable(self, key: str, default: Any, error: Exception) -> Decision:
         if self.hooks is not None:
             self.hooks.before(self._details(key, None, default))
-        return self._observed(key, None, default, failed(key, default, ErrorCode.INVALID_CONTEXT, str(error)))
+        return self._observed(key, None, default, failed(key, default, ErrorCode.INVALID_CONTEXT, told(error)))
 
     def _observed(self, key: str, subject: Context | None, default: Any, decision: Decision) -> Decision:
         if self.hooks is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from grayflow.core.context import Context
+from grayflow.core.outcomes import told
 
 __all__ = ["Reading", "Resolved", "Resolver", "Resolvers"]
 
@@ -42,7 +43,7 @@ class Resolvers:
                     value = await value
                 failure = None
             except Exception as error:  # noqa: BLE001 - the application's code; the decision says what it raised
-                value, failure = None, f"{type(error).__name__}: {error}"
+                value, failure = None, f"{type(error).__name__}: {told(error)}"
         if failure is None:
             self._failing.discard(name)
             return value, None

@@ -235,6 +235,28 @@ async def test_a_value_that_raises_when_it_is_touched_is_an_error_in_the_decisio
             assert "do not touch me" in decision.detail
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
+class Worse(dict):
+    def get(self, *_: Any) -> Any:
+        raise MuteError
+
+    keys = items = __iter__ = __getitem__ = get
+
+
+@pytest.mark.usefixtures("opened")
+async def test_an_error_that_cannot_be_printed_is_no_error_of_ours(make: Make, store: Faulty):
+    rule = {"when": [{"type": "attribute", "name": "plan", "op": "in", "values": ["gold"]}], "serve": "on"}
+    await put(store, "f", **ON, otherwise="off", rules=[rule])
+    async with make() as flags:
+        for context in (Context(attributes=Worse()), Worse(a=1)):
+            assert flags.peek("f", context, default=True) is True
+            assert (await flags.evaluate("f", context)).error is not None
+
+
 # Time and other flags
 
 
