@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from anyio.lowlevel import checkpoint
 
 from grayflow.core.flag import Flag
 from grayflow.core.snapshot import Snapshot
+from grayflow.errors import ConfigurationError
 from grayflow.replica.view import View
 from grayflow.store.port import Change
 
@@ -50,15 +52,23 @@ class Changes:
         self._wake = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: Context | None = None
 
     def add(self, key: str | None, handler: ChangeHandler, current: Snapshot | None) -> None:
-        """Let a handler hear of one flag, or of all."""
+        """
+        Let a handler hear of one flag, or of all.
+
+        Raises:
+            ConfigurationError: it cannot be called with two flags.
+        """
+        _check(handler)
         added = _Handler(self, key, handler)
         if not self._handlers:
             self._told = current
         self._handlers.append(added)
         if self._tasks is not None and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._start, added)
+            # In our context: in that of the caller it would be in the caller's scope, and not know whose task it is in.
+            self._loop.call_soon_threadsafe(self._start, added, context=self._context)
 
     def see(self, before: View, after: View, change: Change | None) -> None:
         """Note what changed; it is looked at later."""
@@ -76,7 +86,7 @@ class Changes:
 
     async def run(self) -> None:
         """Compare, and hand out what changed; for ever."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._context = asyncio.get_running_loop(), copy_context()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
@@ -114,6 +124,21 @@ class Changes:
             for handler in self._handlers:
                 if handler.key is None or handler.key == key:
                     handler.put(key, before, after)
+
+
+def _check(handler: object) -> None:
+    if not callable(handler):
+        raise ConfigurationError(
+            f"on_change handler is {handler!r}; give a function that takes the old and the new flag"
+        )
+    try:
+        inspect.signature(handler).bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"on_change handler {handler!r} cannot be called with the old and the new flag: {error}"
+        ) from None
+    except ValueError:  # built in, without a signature that could be looked at
+        return
 
 
 class _Handler:

@@ -242,6 +242,9 @@ class Client(Asking):
         Args:
             key: The flag; every flag if left out.
             handler: The function, where this is not used as a decorator.
+
+        Raises:
+            ConfigurationError: the function cannot be called with two flags.
         """
         if callable(key):
             key, handler = None, key

@@ -1,9 +1,11 @@
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
 import pytest
 
 from grayflow import Flag
+from grayflow.errors import ConfigurationError
 from grayflow.testing import FakeClock, Faulty
 from tests.client.conftest import Make
 from tests.replica.kit import OFF, ON, Rewinding, put, put_bytes
@@ -188,6 +190,48 @@ async def test_a_handler_may_close_the_client(make: Make, store: Faulty, clock: 
         await flags.aclose()
 
     assert flags.health.state == "closed"
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["before-the-start", "after-the-start"])
+async def test_a_handler_is_in_no_scope_of_whoever_registered_it(make: Make, store: Faulty, clock, started: bool):
+    seen: list[bool] = []
+    flags = make()
+    async with AsyncExitStack() as stack:
+        if started:
+            await stack.enter_async_context(flags)
+        with flags.override(f=False):
+            flags.on_change("f", lambda old, new: seen.append(flags.peek("f")))
+            if not started:
+                await stack.enter_async_context(flags)
+            await put(store, "f", **ON)
+            await clock.advance(0)
+
+    assert seen == [True]
+
+
+async def test_a_handler_that_was_registered_after_the_start_may_close_the_client(make: Make, store, clock):
+    closed = anyio.Event()
+    flags = make()
+    await flags.start()
+
+    @flags.on_change("f")
+    async def stop(old: Flag | None, new: Flag | None) -> None:
+        await flags.aclose()
+        closed.set()
+
+    await put(store, "f", **ON)
+    with anyio.fail_after(2):
+        await clock.advance(0)
+        await closed.wait()
+        await flags.aclose()
+
+    assert flags.health.state == "closed"
+
+
+@pytest.mark.parametrize("handler", ["f", 5, lambda: None, lambda change: None], ids=["text", "number", "none", "one"])
+async def test_what_cannot_be_called_with_two_flags_is_refused(make: Make, handler: Any):
+    with pytest.raises(ConfigurationError, match="the old and the new flag"):
+        make().on_change("f", handler)
 
 
 async def test_thousands_of_changed_flags_are_told_in_slices(make: Make, store: Faulty, memory: Rewinding, clock):
