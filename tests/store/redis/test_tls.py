@@ -15,6 +15,7 @@ from tests.store.redis.kit import use, works
 pytestmark = pytest.mark.anyio
 
 NEW = ("-newkey", "rsa:2048", "-nodes")
+SIGNS = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 wants it said
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail("the tests of TLS need the program openssl: apt-get install openssl")
     folder = tmp_path_factory.mktemp("tls")
     for name in ("ca", "other"):
-        openssl(folder, "req", "-x509", *NEW, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", name)
+        openssl(folder, "req", "-x509", *SIGNS, *NEW, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", name)
     openssl(folder, "req", "-new", *NEW, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request")
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
+    (folder / "names").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     openssl(
         folder, "x509", "-req", "-in", "request", "-CA", "ca", "-CAkey", "ca.key", "-CAcreateserial",
         "-extfile", "names", "-out", "cert.pem",
