@@ -6,12 +6,13 @@ import msgspec
 from msgspec import UNSET
 
 from grayflow.core.codec import decode_flag, decode_segment
-from grayflow.core.compiler import Compiled, CompiledSegment, Settings, compile_flag, compile_segment
+from grayflow.core.compiler import Compiled, CompiledSegment, compile_flag, compile_segment
 from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.graph import Node, needs
 from grayflow.core.reference import Reference
 from grayflow.core.validate import degradations, foreign_hashes
+from grayflow.core.writing import Settings
 from grayflow.errors import InvalidFlagError, Problem
 
 __all__ = ["FlagEntry", "SegmentEntry", "flag_entry", "segment_entry"]

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from grayflow.core.calendar import as_instant
-from grayflow.core.compiler import Compiled, Settings
+from grayflow.core.compiler import Compiled
 from grayflow.core.context import Context, as_context, field_names
 from grayflow.core.decision import Decision, ErrorCode
 from grayflow.core.entry import FlagEntry, SegmentEntry, flag_entry, segment_entry
@@ -23,6 +23,7 @@ from grayflow.core.outcomes import failed, finish, told
 from grayflow.core.position import Document, Position
 from grayflow.core.sources import Sources, read_sources
 from grayflow.core.table import Table
+from grayflow.core.writing import Settings
 from grayflow.errors import Problem
 
 __all__ = ["Builder", "Links", "Snapshot"]
@@ -269,7 +270,7 @@ class Links:
         self._depth = 0
 
     def flag(self, key: str, context: Context, now: Instant) -> Decision | None:
-        """See `grayflow.core.compiler.Links`."""
+        """See `grayflow.core.writing.Links`."""
         compiled = self.snapshot.compiled(key)
         if compiled is None:
             return None
@@ -282,7 +283,7 @@ class Links:
         return self._flags[key]
 
     def segment(self, key: str, context: Context, now: Instant) -> bool:
-        """See `grayflow.core.compiler.Links`."""
+        """See `grayflow.core.writing.Links`."""
         entry = self.snapshot.segment_entry(key)
         if entry is None:
             return False
@@ -303,7 +304,7 @@ class Links:
                 (self.flag if below == "flag" else self.segment)(name, context, now)
 
     def fetch(self, name: str) -> Any:
-        """See `grayflow.core.compiler.Links`."""
+        """See `grayflow.core.writing.Links`."""
         if self.resolved is None or name not in self.resolved:
             raise AttributeNeeded(name)
         return self.resolved[name]

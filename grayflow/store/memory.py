@@ -152,7 +152,7 @@ class MemoryStore(Store):
         actual = before.revision if before is not None else 0
         if actual != expected or (edit.document is None and before is None):
             raise ConflictError(edit.key, expected=expected, actual=actual, kind=edit.kind)
-        change = self._change(edit, before, position)
+        change = edit.committed(position, before, self._generations.get(edit.key, {}), nonce=uuid4().hex)
         self._keep(change)
         self._tell(Changed(change))
         return change
@@ -184,24 +184,6 @@ class MemoryStore(Store):
         if self._position is None:
             raise NotInitializedError(self.place, namespace=self.namespace)
         return self._position
-
-    def _change(self, edit: Edit, before: Document | None, position: Position) -> Change:
-        revision = position.revision + 1
-        held = self._generations.get(edit.key, {})
-        return Change(
-            position=Position(epoch=position.epoch, revision=revision, nonce=uuid4().hex),
-            previous=position.nonce,
-            kind=edit.kind,
-            key=edit.key,
-            document=edit.document,
-            before=before,
-            generations=edit.marks.apply(held, revision) if edit.kind == "flag" else {},
-            action=edit.action,
-            actor=edit.actor,
-            reason=edit.reason,
-            at=edit.at,
-            request_id=edit.request_id,
-        )
 
     def _keep(self, change: Change) -> None:
         documents = self._documents[change.kind]

@@ -94,6 +94,32 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
         if not -(2**63) <= self.at < 2**63:
             self._refuse("at", "is not an instant in nanoseconds")
 
+    def committed(self, position: Position, before: Document | None, held: Generations, *, nonce: str) -> "Change":
+        """
+        Return the change that this edit makes.
+
+        Args:
+            position: Of the namespace before it.
+            before: The document that it replaces.
+            held: The generations that the store holds for this flag.
+            nonce: Of the position after it.
+        """
+        revision = position.revision + 1
+        return Change(
+            position=Position(epoch=position.epoch, revision=revision, nonce=nonce),
+            previous=position.nonce,
+            kind=self.kind,
+            key=self.key,
+            document=self.document,
+            before=before,
+            generations=self.marks.apply(held, revision) if self.kind == "flag" else {},
+            action=self.action,
+            actor=self.actor,
+            reason=self.reason,
+            at=self.at,
+            request_id=self.request_id,
+        )
+
     def _refuse(self, name: str, message: str) -> None:
         problem = Problem(key=self.key, kind=self.kind, path=name, message=f"{getattr(self, name)!r} {message}")
         raise InvalidFlagError((problem,))

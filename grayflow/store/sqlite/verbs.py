@@ -153,7 +153,7 @@ class Verbs:
             actual = before.revision if before is not None else 0
             if actual != expected or (edit.document is None and before is None):
                 raise ConflictError(edit.key, expected=expected, actual=actual, kind=edit.kind)
-            change = _change(edit, before, generations, position)
+            change = edit.committed(position, before, generations, nonce=uuid4().hex)
             self._write(connection, change)
         return change
 
@@ -275,21 +275,3 @@ def _epochs(row: sqlite3.Row) -> tuple[str, ...]:
 
 def _position(row: sqlite3.Row) -> Position:
     return Position(epoch=row["epoch"], revision=row["revision"], nonce=row["nonce"])
-
-
-def _change(edit: Edit, before: Document | None, held: Generations, position: Position) -> Change:
-    revision = position.revision + 1
-    return Change(
-        position=Position(epoch=position.epoch, revision=revision, nonce=uuid4().hex),
-        previous=position.nonce,
-        kind=edit.kind,
-        key=edit.key,
-        document=edit.document,
-        before=before,
-        generations=edit.marks.apply(held, revision) if edit.kind == "flag" else {},
-        action=edit.action,
-        actor=edit.actor,
-        reason=edit.reason,
-        at=edit.at,
-        request_id=edit.request_id,
-    )
