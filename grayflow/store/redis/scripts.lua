@@ -200,6 +200,15 @@ local function checked(asked, meta)
   -- A value without a revision was put there by hand: it counts as revision 0, so that it can be edited away.
   local was, before = string.match(held or '', '^(%d+):(.*)$')
   was, before = was or '0', before or ''
+  -- Before the conflict: `doctor` tries its rights with an edit that can only conflict.
+  local denied = denial({
+    {'XADD', KEYS[4], '*', 'f', 'v'}, {'XADD', KEYS[5], '*', 'f', 'v'}, {'DEL', KEYS[5]},
+    {'HSET', KEYS[2], 'f', 'v'}, {'HDEL', KEYS[2], 'f'}, {'HSET', KEYS[1], 'f', 'v'}, {'HSET', KEYS[3], 'f', 'v'},
+    {'SET', KEYS[6], 'v'}, {'PUBLISH', asked.channel, 'v'}
+  })
+  if denied then
+    return denied
+  end
   if was ~= asked.expected or not (held or asked.live == '1') then
     return {'conflict', was}
   end
@@ -210,12 +219,7 @@ local function checked(asked, meta)
     return {'damaged', 'meta'}
   end
   redis.call('XLEN', KEYS[5]) -- raises if this is no stream, while nothing is written
-  local denied = denial({
-    {'XADD', KEYS[4], '*', 'f', 'v'}, {'XADD', KEYS[5], '*', 'f', 'v'}, {'DEL', KEYS[5]},
-    {'HSET', KEYS[2], 'f', 'v'}, {'HDEL', KEYS[2], 'f'}, {'HSET', KEYS[1], 'f', 'v'}, {'HSET', KEYS[3], 'f', 'v'},
-    {'SET', KEYS[6], 'v'}, {'PUBLISH', asked.channel, 'v'}
-  })
-  return denied, was, before
+  return nil, was, before
 end
 
 local function write(asked, meta, rev, fields, entry)

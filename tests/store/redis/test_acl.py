@@ -192,6 +192,16 @@ async def test_a_right_that_is_missing_half_way_leaves_no_half_change(
         assert len(await store.history()) == 1
 
 
+async def test_a_missing_right_is_told_even_of_an_edit_that_conflicts(guarded: RedisServer) -> None:
+    """So `doctor` can try the rights without changing anything."""
+    async with as_user(guarded, "writer") as store:
+        await store.init()
+        guarded.ask("ACL", "SETUSER", "gf-writer", "resetchannels")
+
+        with pytest.raises(StoreAccessError, match="no right to PUBLISH"):
+            await store.commit(edit("nowhere", None), expected=0)
+
+
 @pytest.mark.parametrize("role", ["reader", "worker"])
 def test_readers_could_not_write_even_if_a_command_slipped_through(guarded: RedisServer, role: Role) -> None:
     guarded.ask("ACL", "SETUSER", f"gf-{role}", "+set")
