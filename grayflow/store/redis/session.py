@@ -1,8 +1,9 @@
 """
 Questions to the server and orders to it, each bounded in time and with its errors translated.
 
-Reading asks several questions in one MULTI, so the answers are of one instant. Writing runs the script; when no answer
-comes it runs it again with the same arguments, among them the request id by which the script knows a repetition.
+Reading asks several questions in one MULTI, the position first, so the answers are of one instant. Writing runs the
+script; when no answer comes it runs it again with the same arguments, among them the request id by which the script
+knows a repetition.
 """
 
 import random
@@ -12,7 +13,14 @@ from typing import Any
 
 import anyio
 from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import AuthenticationError, BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -145,7 +153,20 @@ class Session:
 
 
 async def _ask(line: Line, commands: Sequence[Command]) -> list[Any]:
-    async with line.places, line.client.pipeline(transaction=len(commands) > 1) as pipe:
+    try:
+        return await _answers(line, commands, atomic=len(commands) > 1)
+    except OutOfMemoryError:
+        # A server that is full refuses MULTI, even around questions. The first one is about the position: if that is
+        # the same at the end, nothing changed in between.
+        for _ in range(_TRIES):
+            *answers, again = await _answers(line, (*commands, commands[0]), atomic=False)
+            if again == answers[0]:
+                return answers
+        raise
+
+
+async def _answers(line: Line, commands: Sequence[Command], *, atomic: bool) -> list[Any]:
+    async with line.places, line.client.pipeline(transaction=atomic) as pipe:
         for words in commands:
             pipe.execute_command(*words)
         answers: list[Any] = await heed(pipe.execute())

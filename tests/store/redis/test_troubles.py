@@ -21,11 +21,12 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from grayflow.core.position import Document
 from grayflow.errors import StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
 from grayflow.store.port import Store
 from grayflow.store.redis import RedisStore
 from grayflow.store.redis.translate import translate
-from grayflow.testing.contract.kit import edit
+from grayflow.testing.contract.kit import edit, put
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -135,6 +136,20 @@ async def test_a_server_out_of_memory_takes_no_writes(server: RedisServer) -> No
         assert isinstance(error, StoreUnavailableError)
         assert "out of memory" in str(error)
         assert await store.position() == before
+
+
+async def test_a_server_out_of_memory_is_read_as_before(server: RedisServer) -> None:
+    async with RedisStore(server.url) as store:
+        start = await store.init()
+        (change,) = await put(store, edit("a", b"1"))
+        state = await store.load()
+        server.ask("CONFIG", "SET", "maxmemory", 1)
+
+        async with RedisStore(server.url) as late, late.follow():
+            assert await late.load() == state
+            assert await late.get("flag", "a") == (Document(1, b"1"), {})
+            assert [found.revision for found in await late.changes(start) or ()] == [change.revision]
+            assert len(await late.history("a")) == 1
 
 
 async def test_a_server_that_cannot_save_takes_no_writes(server: RedisServer) -> None:
