@@ -152,7 +152,7 @@ class MemoryStore(Store):
         actual = before.revision if before is not None else 0
         if actual != expected or (edit.document is None and before is None):
             raise ConflictError(edit.key, expected=expected, actual=actual, kind=edit.kind)
-        change = edit.committed(position, before, self._generations.get(edit.key, {}), nonce=uuid4().hex)
+        change = self._change(edit, before, position)
         self._keep(change)
         self._tell(Changed(change))
         return change
@@ -184,6 +184,10 @@ class MemoryStore(Store):
         if self._position is None:
             raise NotInitializedError(self.place, namespace=self.namespace)
         return self._position
+
+    def _change(self, edit: Edit, before: Document | None, position: Position) -> Change:
+        held = self._generations.get(edit.key, {})
+        return edit.committed(position, before, held, nonce=uuid4().hex)
 
     def _keep(self, change: Change) -> None:
         documents = self._documents[change.kind]
