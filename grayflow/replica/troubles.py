@@ -78,8 +78,8 @@ class Troubles:
         text = str(error)
         if isinstance(error, NotInitializedError) and held is not None:
             text += (
-                f". To set it up anew under the processes that are running, such as this one, "
-                f"run: grayflow init --replace --namespace {self._namespace}"
+                f", then bring the flags back with grayflow import, and only then, as processes that are running drop "
+                f"their last copy for what the store holds, run: grayflow init --replace --namespace {self._namespace}"
             )
         elif isinstance(error, StoreFormatError) and not ("grayflow init" in text or "pip install" in text):
             text += (
