@@ -63,7 +63,7 @@ def _drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def documents() -> str:
-    return msgspec.json.encode(_drawn(flags(), 1_500)).decode()
+    return msgspec.json.encode(_drawn(flags(), 4_000)).decode()
 
 
 @pytest.mark.parametrize(
