@@ -18,6 +18,7 @@ from grayflow.core.flag import Key
 from grayflow.core.generations import Generation, Generations, Marks
 from grayflow.core.position import Document, Position
 from grayflow.errors import ConfigurationError, HistoryGoneError, InvalidFlagError, Problem
+from grayflow.store.board import Board
 
 __all__ = [
     "SCHEMA",
@@ -206,6 +207,9 @@ class Store(ABC):
     Whether whoever opens it to write, such as `Admin`, calls `init()` first, because nobody else would. `commit`
     refuses an uninitialised namespace all the same, and readers never make one.
     """
+
+    board: Board | None = None
+    """What running processes write beside the flags; `None` if this store has no place for it."""
 
     keeps_all_history: bool = False
     """Whether `history`, `changes` and `at` reach back to the first change. Others keep the newest 100 at least."""
