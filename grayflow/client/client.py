@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from grayflow.client.asking import Asking
 from grayflow.client.changes import ChangeHandler, Changes
@@ -17,6 +17,7 @@ from grayflow.client.hooks import Hook
 from grayflow.client.life import NEVER_STARTED, Life
 from grayflow.client.live import Live
 from grayflow.client.options import ClientOptions, Duration, OnFailure, seconds
+from grayflow.client.presence import Presence
 from grayflow.client.resolvers import Resolver
 from grayflow.clock import Clock
 from grayflow.core.context import Context, as_context
@@ -26,6 +27,9 @@ from grayflow.errors import ConfigurationError
 from grayflow.replica.replica import Replica
 from grayflow.store.port import Store
 from grayflow.store.urls import open_store
+
+if TYPE_CHECKING:
+    from grayflow.client.scope import Frame
 
 __all__ = ["Client"]
 
@@ -127,9 +131,18 @@ class Client(Asking):
             why=NEVER_STARTED,
             troubles=self._replica.troubles,
         )
+        pinned: set[Frame] = set()
+        self._presence = Presence(
+            self._store,
+            self._replica.holder,
+            pinned,
+            clock=options.clock,
+            random=options.random,
+            name=options.name,
+        )
         private = store == "memory://"
-        self._life = Life(self._store, self._replica, self._changes, live, options, private=private)
-        super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove), live)
+        self._life = Life(self._store, self._replica, self._changes, live, self._presence, options, private=private)
+        super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)
 
     # Lifetime
 
@@ -211,7 +224,14 @@ class Client(Asking):
     def health(self) -> Health:
         """How the client is doing."""
         return examine(
-            self._state(), self._options.name, self._store, self._replica, self._live, self._evaluator, self._changes
+            self._state(),
+            self._options.name,
+            self._store,
+            self._replica,
+            self._live,
+            self._evaluator,
+            self._changes,
+            self._presence,
         )
 
     def _state(self) -> HealthState:

@@ -66,13 +66,13 @@ class Evaluator:
         live: The client's own frame.
         namespace: For messages.
         prove: Asks the replica.
+        pinned: Where the frames of open scopes are kept.
     """
 
-    def __init__(self, options: ClientOptions, live: Live, namespace: str, prove: Prove) -> None:
+    def __init__(self, options: ClientOptions, live: Live, namespace: str, prove: Prove, pinned: set[Frame]) -> None:
         self.context_type = options.context_type
         self.frames: ContextVar[Frame] = ContextVar("grayflow frame", default=live.frame)
-        self.pinned: set[Frame] = set()
-        """The frames of the scopes that are open."""
+        self.pinned = pinned
         self.unknown = UnknownKeys(namespace)
         self.hooks = Hooks(options.hooks) if options.hooks else None
         self.resolvers = Resolvers(options.resolvers, timeout_s=options.resolver_timeout_s)

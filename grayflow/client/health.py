@@ -9,6 +9,7 @@ import msgspec
 from grayflow.client.changes import Changes
 from grayflow.client.evaluator import Evaluator
 from grayflow.client.live import Live
+from grayflow.client.presence import Presence
 from grayflow.core.position import Position
 from grayflow.replica.replica import Replica
 from grayflow.store.port import Store
@@ -61,6 +62,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Failures of hooks, of resolvers (timeouts included) and of `on_change` handlers."""
     changes_dropped: int
     """Changes that `on_change` handlers did not hear, because a newer one of the same flag came first."""
+    unreported: str | None
+    """Why this process is not shown by `grayflow fleet`, and not waited for; `None` if it is."""
     place: str
     """Where the store is, without secrets."""
     namespace: str
@@ -69,7 +72,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(
-    state: HealthState, name: str, store: Store, replica: Replica, live: Live, evaluator: Evaluator, changes: Changes
+    state: HealthState,
+    name: str,
+    store: Store,
+    replica: Replica,
+    live: Live,
+    evaluator: Evaluator,
+    changes: Changes,
+    presence: Presence,
 ) -> Health:
     """Ask the parts of a client how they are doing."""
     holder = replica.holder
@@ -93,6 +103,7 @@ def examine(
         resolver_errors=evaluator.resolvers.errors,
         handler_errors=changes.errors,
         changes_dropped=changes.dropped,
+        unreported=live.why or presence.missing,
         place=store.place,
         namespace=store.namespace,
         name=name,

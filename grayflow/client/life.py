@@ -18,6 +18,7 @@ from grayflow.client.changes import Changes
 from grayflow.client.live import Live
 from grayflow.client.options import ClientOptions
 from grayflow.client.owner import Owner
+from grayflow.client.presence import Presence
 from grayflow.client.scope import Frame
 from grayflow.core.position import Position
 from grayflow.errors import LifetimeError, StoreError, StoreUnavailableError
@@ -44,18 +45,27 @@ class Life:
         replica: Run inside.
         changes: Run inside.
         live: Shows the replica's views while it runs.
+        presence: Run inside, unless the store is private.
         options: The client's.
         private: Nobody else can ever reach the store, so it is initialised here.
     """
 
     def __init__(
-        self, store: Store, replica: Replica, changes: Changes, live: Live, options: ClientOptions, *, private: bool
+        self,
+        store: Store,
+        replica: Replica,
+        changes: Changes,
+        live: Live,
+        presence: Presence,
+        options: ClientOptions,
+        *,
+        private: bool,
     ) -> None:
         self.phase: Literal["new", "started", "closed"] = "new"
         self.failure: Exception | None = None
         """The defect that ended the client."""
         self._store, self._replica, self._changes, self._live, self._options = store, replica, changes, live, options
-        self._private = private
+        self._presence, self._private = presence, private
         self._owner: Owner | None = None
         self._settled = anyio.Event()
         self._told = False
@@ -173,9 +183,11 @@ class Life:
         # The task began as a copy of its starter's context; handlers must not see the scope that happened to be open.
         frames.set(self._live.frame)
         async with _opened(self._store), anyio.create_task_group() as tasks:
+            tasks.start_soon(self._changes.run, name="grayflow changes")
             if self._private:
                 await self._store.init()
-            tasks.start_soon(self._changes.run, name="grayflow changes")
+            else:
+                tasks.start_soon(self._presence.run, name="grayflow presence")
             tasks.start_soon(self._settle, name="grayflow start")
             await self._replica.run()
 

@@ -42,7 +42,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instant: int
     """The oldest instant that is still decided by, nanoseconds since the epoch, by its clock."""
     state: str
-    """Its health: `fresh`, `stale` …"""
+    """Of its flags: `fresh`, `stale` or `expired`."""
     handlers: tuple[str, ...] = ()
     """Names of the fleet handlers that it can run."""
     version: str = ""

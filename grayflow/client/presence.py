@@ -1,0 +1,151 @@
+"""
+Says on the board which flags this process serves, so that somebody can know when nobody uses the old ones any more.
+
+Reports are regular, so that a process that dies is missed, and prompt after a change, so that a switch-off is
+confirmed at once. No evaluation and no scope does anything for it: what is pinned is looked at from here.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from uuid import uuid4
+
+import anyio
+import msgspec
+
+from grayflow import __version__
+from grayflow.client.scope import Frame
+from grayflow.clock import Clock
+from grayflow.core.position import Position
+from grayflow.errors import StoreAccessError, StoreError
+from grayflow.replica.holder import Holder
+from grayflow.replica.view import View
+from grayflow.replica.waiting import pause
+from grayflow.store.fleet import PROCESSES, REPORT_TTL_S, Process
+from grayflow.store.port import Change, Store
+
+__all__ = ["Presence"]
+
+log = logging.getLogger("grayflow.client")
+
+_EVERY_S = REPORT_TTL_S / 3
+_PROMPT_S = 0.05
+"""Processes that hear of a change at the same moment spread their reports over so long."""
+_APART_S = 0.25
+"""Between two reports at least; also how often it is looked whether a scope that held old flags is closed."""
+_REFUSED_S = 60.0
+_LEAVE_S = 0.5
+
+_NO_BOARD = "this store has no place for reports"
+
+
+class Presence:
+    """
+    Reports for one client, from its first flags until it closes.
+
+    Args:
+        store: Whose board is written.
+        holder: Has the current flags.
+        pinned: The frames of the scopes that are open now.
+        clock: Tells instants.
+        random: Draws from `[0, 1)`, for jitter.
+        name: The client's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        holder: Holder,
+        pinned: Collection[Frame],
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        name: str,
+    ) -> None:
+        self.missing: str | None = _NO_BOARD if store.board is None else "no flags to report yet"
+        """Why the last report did not arrive; `None` if it did."""
+        self.handlers: Callable[[], tuple[str, ...]] = tuple
+        """Returns the names of the fleet handlers that this process can run."""
+        self._store, self._holder, self._pinned = store, holder, pinned
+        self._clock, self._random, self._name = clock, random, name
+        self._id = uuid4().hex
+        self._started = clock.now()
+        self._wake = anyio.Event()
+
+    def touch(self) -> None:
+        """Report soon. Only in the client's own loop."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Report until cancelled, and take the report back then."""
+        if self._store.board is None:
+            return
+        self._holder.listeners.append(self._see)
+        try:
+            while True:
+                await pause(self._clock, await self._report(), self._wake)
+                await self._clock.sleep(_PROMPT_S * self._random())
+        finally:
+            self._holder.listeners.remove(self._see)
+            await self._leave()
+
+    def process(self, position: Position) -> Process:
+        """Return what there is to say now, with `position` being served."""
+        views = [(frame.view, frame.instant) for frame in tuple(self._pinned)]
+        now = self._clock.now()
+        return Process(
+            id=self._id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            name=self._name,
+            started=self._started,
+            epoch=position.epoch,
+            revision=position.revision,
+            oldest=min((_revision(view, position) for view, _ in views), default=position.revision),
+            instant=min((instant for _, instant in views if instant is not None), default=now),
+            state=self._holder.view.freshness,
+            handlers=self.handlers(),
+            version=__version__,
+        )
+
+    def _see(self, before: View, after: View, _: Change | None) -> None:
+        if before.position != after.position:
+            self._wake.set()
+
+    async def _report(self) -> float:
+        """Report once, and return how long to wait for the next."""
+        self._wake = anyio.Event()
+        position, board = self._holder.position, self._store.board
+        if position is None or board is None:
+            return _EVERY_S
+        process = self.process(position)
+        try:
+            await board.put(PROCESSES, self._id, msgspec.json.encode(process), ttl=REPORT_TTL_S)
+        except StoreError as error:
+            self._note(str(error))
+            return _REFUSED_S if isinstance(error, StoreAccessError) else _EVERY_S * (0.5 + self._random())
+        self._note(None)
+        await self._clock.sleep(_APART_S)
+        return 0.0 if process.oldest < process.revision else _EVERY_S * (0.8 + 0.4 * self._random())
+
+    def _note(self, why: str | None) -> None:
+        if why is not None and self.missing != why:
+            log.info("this process is not shown in the fleet: %s", why)
+        self.missing = why
+
+    async def _leave(self) -> None:
+        board = self._store.board
+        if board is None or self.missing is not None:
+            return
+        with anyio.move_on_after(_LEAVE_S, shield=True), suppress(StoreError):
+            await board.delete(PROCESSES, self._id)
+
+
+def _revision(view: View | None, current: Position) -> int:
+    """Return the revision of a pinned view, 0 if it does not compare with the current one."""
+    position = None if view is None else view.position
+    if position is None:
+        return current.revision  # without flags nothing is decided by old ones
+    return position.revision if position.epoch == current.epoch else 0
