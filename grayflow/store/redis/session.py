@@ -113,28 +113,26 @@ class Session:
             StoreUnavailableError: no answer; it may have been done.
             StoreAccessError, StoreFormatError: the server refused it.
         """
-        tries, arrived = 0, False
+        tries, arrived, sending = 0, False, False
         failure: Exception = TimeoutError()
-        with anyio.move_on_after(self._within_s) as limit:
+        with anyio.move_on_after(self._within_s):
             while True:
                 try:
-                    return await self._run(keys, arguments)
+                    async with self._once.places:
+                        sending = True
+                        return await heed(self._script(keys=keys, args=arguments))
                 except AuthenticationError as error:
                     raise translate(error, self._place) from error
                 except _PASSING as error:
                     failure, arrived = error, arrived or _may_have_arrived(error)
                 except Exception as error:
                     raise translate(error, self._place) from error
-                tries += 1
+                # From here to the next sending the time may run out without anything being under way.
+                tries, sending = tries + 1, False
                 if tries == _TRIES and self._address.mode == "standalone":
                     break
                 await self._clock.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**tries, 1.0))  # noqa: S311 - jitter
-        raise self._given_up(failure, arrived=arrived or limit.cancelled_caught) from failure
-
-    async def _run(self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> list[bytes]:
-        async with self._once.places:
-            answer: list[bytes] = await heed(self._script(keys=keys, args=arguments))
-        return answer
+        raise self._given_up(failure, arrived=arrived or sending) from failure
 
     def _given_up(self, failure: Exception, *, arrived: bool) -> Exception:
         error = translate(failure, self._place)

@@ -11,6 +11,7 @@ from grayflow.core.position import Document
 from grayflow.errors import StoreUnavailableError
 from grayflow.store.port import Edit
 from grayflow.store.redis import RedisStore
+from grayflow.testing import FakeClock
 from grayflow.testing.contract.kit import edit
 from tests.servers import RedisServer
 
@@ -58,7 +59,7 @@ async def test_a_write_without_any_answer_may_have_been_made(server: RedisServer
     async with impatient(server) as store:
         await store.init()
         server.freeze()
-        with anyio.fail_after(3), pytest.raises(StoreUnavailableError, match=r"may have been made or not.*is safe"):
+        with anyio.fail_after(30), pytest.raises(StoreUnavailableError, match=r"may have been made or not.*is safe"):
             await store.commit(asked, expected=0)
         server.thaw()
 
@@ -71,7 +72,15 @@ async def test_a_write_without_any_answer_may_have_been_made(server: RedisServer
 async def test_a_write_that_was_never_sent_changed_nothing(server: RedisServer) -> None:
     server.kill()
     async with impatient(server) as store:
-        with anyio.fail_after(3), pytest.raises(StoreUnavailableError, match=r"refused.* Nothing was changed\.$"):
+        with anyio.fail_after(30), pytest.raises(StoreUnavailableError, match=r"refused.* Nothing was changed\.$"):
+            await store.commit(edit(), expected=0)
+
+
+async def test_time_that_runs_out_between_two_tries_changed_nothing(server: RedisServer) -> None:
+    server.kill()
+    # Nobody moves this clock, so the pause after the first try lasts until the time for all tries is over.
+    async with RedisStore(server.url + "?timeout=0.3&connect_timeout=0.3", clock=FakeClock()) as store:
+        with anyio.fail_after(30), pytest.raises(StoreUnavailableError, match=r"refused.* Nothing was changed\.$"):
             await store.commit(edit(), expected=0)
 
 
