@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grayflow.admin.admin import Admin
+    from grayflow.admin.fleet import Seen
     from grayflow.admin.results import ImportReport, Removal, Saved
     from grayflow.client.client import Client
     from grayflow.client.health import Health
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
         StoreUnavailableError,
         UnknownFlagError,
     )
+    from grayflow.store.board import Board, Lease, Member, Record, Records
+    from grayflow.store.fleet import Fleet, Process
     from grayflow.store.memory import MemoryStore
     from grayflow.store.port import Change, Store
     from grayflow.store.urls import open_store
@@ -62,6 +65,7 @@ __all__ = [
     "All",
     "AnyOf",
     "Attribute",
+    "Board",
     "Bucket",
     "Change",
     "Client",
@@ -77,6 +81,7 @@ __all__ = [
     "Flag",
     "FlagError",
     "FlagIs",
+    "Fleet",
     "GrayflowError",
     "Hash",
     "Health",
@@ -85,7 +90,9 @@ __all__ = [
     "HookDetails",
     "ImportReport",
     "InvalidFlagError",
+    "Lease",
     "LifetimeError",
+    "Member",
     "MemoryStore",
     "MissingExtraError",
     "Not",
@@ -93,12 +100,16 @@ __all__ = [
     "Override",
     "Position",
     "Problem",
+    "Process",
     "ReadOnlyError",
     "Reason",
+    "Record",
+    "Records",
     "Removal",
     "Rule",
     "Saved",
     "Scope",
+    "Seen",
     "Segment",
     "SegmentIs",
     "ServeOnFailure",
@@ -117,6 +128,7 @@ __all__ = [
 
 _HOMES = {
     "admin.admin": "Admin",
+    "admin.fleet": "Seen",
     "admin.results": "ImportReport Removal Saved",
     "client.client": "Client",
     "client.health": "Health",
@@ -136,6 +148,8 @@ _HOMES = {
         "MissingExtraError NotInitializedError Problem ReadOnlyError StoreAccessError StoreError StoreFormatError "
         "StoreUnavailableError UnknownFlagError"
     ),
+    "store.board": "Board Lease Member Record Records",
+    "store.fleet": "Fleet Process",
     "store.memory": "MemoryStore",
     "store.port": "Change Store",
     "store.urls": "open_store",

@@ -14,6 +14,7 @@ from grayflow.admin import verbs
 from grayflow.admin.changing import warned
 from grayflow.admin.checklist import reason_with_answers
 from grayflow.admin.checks import hindrances
+from grayflow.admin.fleet import FleetVerbs
 from grayflow.admin.formats import TextFormat, read_text
 from grayflow.admin.importing import ImportPlan, Progress, plan_import, run_import
 from grayflow.admin.reading import Reading
@@ -29,7 +30,7 @@ from grayflow.errors import Problem
 __all__ = ["Admin"]
 
 
-class Admin(Reading, SegmentVerbs):
+class Admin(Reading, SegmentVerbs, FleetVerbs):
     """
     Changes flags and segments: `async with Admin("redis://localhost", namespace="shop", actor="ann") as admin:`.
 

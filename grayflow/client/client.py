@@ -132,14 +132,7 @@ class Client(Asking):
             troubles=self._replica.troubles,
         )
         pinned: set[Frame] = set()
-        self._presence = Presence(
-            self._store,
-            self._replica.holder,
-            pinned,
-            clock=options.clock,
-            random=options.random,
-            name=options.name,
-        )
+        self._presence = Presence(self._store, self._replica.holder, pinned, options)
         private = store == "memory://"
         self._life = Life(self._store, self._replica, self._changes, live, self._presence, options, private=private)
         super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)

@@ -15,9 +15,9 @@ from uuid import uuid4
 import anyio
 import msgspec
 
-from grayflow import __version__
+import grayflow
+from grayflow.client.options import ClientOptions
 from grayflow.client.scope import Frame
-from grayflow.clock import Clock
 from grayflow.core.position import Position
 from grayflow.errors import StoreAccessError, StoreError
 from grayflow.replica.holder import Holder
@@ -49,29 +49,18 @@ class Presence:
         store: Whose board is written.
         holder: Has the current flags.
         pinned: The frames of the scopes that are open now.
-        clock: Tells instants.
-        random: Draws from `[0, 1)`, for jitter.
-        name: The client's.
+        options: The client's.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        holder: Holder,
-        pinned: Collection[Frame],
-        *,
-        clock: Clock,
-        random: Callable[[], float],
-        name: str,
-    ) -> None:
+    def __init__(self, store: Store, holder: Holder, pinned: Collection[Frame], options: ClientOptions) -> None:
         self.missing: str | None = _NO_BOARD if store.board is None else "no flags to report yet"
         """Why the last report did not arrive; `None` if it did."""
         self.handlers: Callable[[], tuple[str, ...]] = tuple
         """Returns the names of the fleet handlers that this process can run."""
         self._store, self._holder, self._pinned = store, holder, pinned
-        self._clock, self._random, self._name = clock, random, name
+        self._clock, self._random, self._name = options.clock, options.random, options.name
         self._id = uuid4().hex
-        self._started = clock.now()
+        self._started = options.clock.now()
         self._wake = anyio.Event()
 
     def touch(self) -> None:
@@ -107,7 +96,7 @@ class Presence:
             instant=min((instant for _, instant in views if instant is not None), default=now),
             state=self._holder.view.freshness,
             handlers=self.handlers(),
-            version=__version__,
+            version=grayflow.__version__,
         )
 
     def _see(self, before: View, after: View, _: Change | None) -> None:
