@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
@@ -80,12 +81,24 @@ class RedisServer:
         options: Of the command line, such as `"--maxmemory", "2mb"`.
         config: Lines of a configuration file, such as `user ...`.
         sentinel: Whether it is a Sentinel; these need a configuration.
+        host: The address that it listens on.
+        within: Words before the command, such as `ip netns exec ...`. It has a unix socket then, which can be reached
+            whatever happens to the network in there.
     """
 
-    def __init__(self, *options: str, config: str = "", sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        *options: str,
+        config: str = "",
+        sentinel: bool = False,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:
         self._options = options
         self._config = config
         self._sentinel = sentinel
+        self.host = host
+        self._within = within
         self._folder = Path(tempfile.mkdtemp(prefix="grayflow-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -93,12 +106,17 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.host}:{self.port}/0"
 
     @property
     def folder(self) -> Path:
         """Where its files are."""
         return self._folder
+
+    @property
+    def socket(self) -> Path:
+        """The unix socket of one that runs within something."""
+        return self._folder / "socket"
 
     def __enter__(self) -> Self:
         return self.start()
@@ -150,8 +168,9 @@ class RedisServer:
 
     def ask(self, *words: str | bytes | int, user: str | None = None, password: str | None = None) -> Any:
         """Run one command on a connection of its own."""
+        way = {"unix_socket_path": str(self.socket)} if self._within else {"port": self.port}
         with redis.Redis(
-            port=self.port,
+            **way,
             username=user,
             password=password,
             protocol=2,
@@ -165,12 +184,14 @@ class RedisServer:
         path = self._folder / "server.conf"
         if self._config or self._sentinel:
             path.write_text(self._config)
-        command = [str(find_server()), *([str(path)] if path.exists() else [])]
-        command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--protected-mode", "no"]
+        command = [*self._within, str(find_server()), *([str(path)] if path.exists() else [])]
+        command += ["--port", str(port), "--bind", self.host, "--dir", str(self._folder), "--protected-mode", "no"]
         if self._sentinel:
             command += ["--sentinel"]
         else:
             command += ["--save", "", "--appendonly", "no"]
+        if self._within:
+            command += ["--unixsocket", str(self.socket)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
         return self._answers(port)
@@ -180,7 +201,7 @@ class RedisServer:
         deadline = monotonic() + _START_S
         while monotonic() < deadline:
             try:
-                with socket.create_connection(("127.0.0.1", port), 0.2) as probe:
+                with socket.create_connection((self.host, port), 0.2) as probe:
                     probe.sendall(b"PING\r\n")
                     if probe.recv(100).startswith((b"+PONG", b"-NOAUTH", b"-DENIED")):
                         return self._process.poll() is None  # or somebody else has the port
