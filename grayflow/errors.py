@@ -12,7 +12,7 @@ What grayflow raises, grouped by what the caller can do next.
     │   ├── StoreAccessError      the server refused us: password or rights; trying again will not help
     │   ├── ConflictError         somebody else wrote first
     │   ├── NotInitializedError   the namespace has no data; it must be initialised on purpose
-    │   ├── StoreFormatError      the data was written by a newer release or is damaged
+    │   ├── StoreFormatError      the data was written by a newer release, is damaged or somebody else's
     │   ├── HistoryGoneError      the revision is older than the oldest that is kept
     │   └── ReadOnlyError         this store was opened for reading
     └── LifetimeError             used before entering, after closing, from another loop or after a fork
@@ -186,7 +186,21 @@ class NotInitializedError(StoreError):
 
 
 class StoreFormatError(StoreError, _Told):
-    """The stored data was written by a newer release, or is damaged; nothing was changed."""
+    """
+    The stored data was written by a newer release, is damaged, or is somebody else's; nothing was changed.
+
+    Args:
+        message: What was found, and what is true now.
+        remedy: What to do about it, a sentence. It differs from case to case: setting up anew what a newer release
+            wrote would destroy it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
 
 
 class HistoryGoneError(StoreError):

@@ -69,7 +69,7 @@ class Replica:
     def __init__(self, store: Store, options: ReplicaOptions, *, clock: Clock, random: Callable[[], float]) -> None:
         self._store, self._options, self._clock, self._random = store, options, clock, random
         self.holder = Holder(clock, ttl_s=options.ttl_s, max_staleness_s=options.max_staleness_s)
-        self.troubles = Troubles(store.place, store.namespace)
+        self.troubles = Troubles(store.place, store.namespace, lambda: self.holder.position)
         self.inspection = Inspection()
         self.link: Literal["up", "down"] = "down"
         """Whether changes are being pushed to us."""
@@ -181,13 +181,13 @@ class Replica:
 
     def _linked(self, *, again: bool) -> None:
         self.link = "up"
-        self.troubles.clear("link", self.holder.position)
+        self.troubles.clear("link")
         self.sync.request(herd=again)
 
     def _lost(self, error: StoreError) -> None:
         self.link = "down"
         self.holder.tick()
-        self.troubles.report("link", error, self.holder.position)
+        self.troubles.report("link", error)
 
     def _hear(self, event: Event) -> None:
         self.holder.tick()

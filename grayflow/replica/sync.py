@@ -133,11 +133,11 @@ class Sync:
         except StoreError as error:
             current.error = error
             self._retry_s = self._wait_s(error)
-            self._troubles.report("store", error, self._holder.position)
+            self._troubles.report("store", error)
         else:
             current.error = self._retry_s = None
             self._backoff.reset()
-            self._troubles.clear("store", self._holder.position)
+            self._troubles.clear("store")
 
     def _wait_s(self, error: StoreError) -> float:
         if isinstance(error, StoreAccessError):

@@ -5,6 +5,7 @@ The words say what is true now and which command helps; the store's own errors a
 """
 
 import logging
+from collections.abc import Callable
 
 from grayflow.core.position import Position
 from grayflow.errors import NotInitializedError, StoreAccessError, StoreError, StoreFormatError
@@ -23,7 +24,8 @@ def foreign(place: str, namespace: str, *, held: Position, found: Position) -> F
     return ForeignStoreError(
         f"{place} holds another flag set for namespace {namespace!r} (epoch {found.epoch}, revision {found.revision}) "
         f"than the one this process knows (epoch {held.epoch}, revision {held.revision}): refused, as it may be the "
-        f"wrong server or one that was emptied. If it is right, run: grayflow init --replace --namespace {namespace}"
+        "wrong server or one that was emptied",
+        remedy=f"If it is right, run: grayflow init --replace --namespace {namespace}",
     )
 
 
@@ -34,12 +36,13 @@ class Troubles:
     Args:
         place: The store's.
         namespace: The store's.
+        held: Where the snapshot is that is being served, `None` while there is none. Asked whenever somebody reads:
+            a trouble may last longer than what was held when it began.
     """
 
-    def __init__(self, place: str, namespace: str) -> None:
-        self._place, self._namespace = place, namespace
+    def __init__(self, place: str, namespace: str, held: Callable[[], Position | None]) -> None:
+        self._place, self._namespace, self._held = place, namespace, held
         self._lasting: dict[str, StoreError] = {}
-        self._texts: dict[str, str] = {}
 
     @property
     def incident(self) -> bool:
@@ -54,37 +57,38 @@ class Troubles:
     @property
     def text(self) -> str | None:
         """What is wrong now and what to do, `None` if nothing is."""
-        return self._texts.get("store") or self._texts.get("link")
+        error = self.error
+        return None if error is None else self._worded(error)
 
-    def report(self, source: str, error: StoreError, held: Position | None) -> None:
+    def report(self, source: str, error: StoreError) -> None:
         """Remember an error; it is logged unless one of its kind lasts already."""
         told = any(type(other) is type(error) for other in self._lasting.values())
         self._lasting[source] = error
-        self._texts[source] = text = self._worded(error, held)
         if not told:
             helpless = isinstance(error, StoreAccessError | StoreFormatError) or (
-                held is not None and isinstance(error, NotInitializedError)
+                self._held() is not None and isinstance(error, NotInitializedError)
             )
-            log.log(logging.ERROR if helpless else logging.WARNING, "%s", text)
+            log.log(logging.ERROR if helpless else logging.WARNING, "%s", self._worded(error))
 
-    def clear(self, source: str, held: Position | None) -> None:
+    def clear(self, source: str) -> None:
         """Forget what was wrong with that source."""
-        self._texts.pop(source, None)
         if self._lasting.pop(source, None) is not None and not self._lasting:
+            held = self._held()
             revision = "nothing yet" if held is None else f"revision {held.revision}"
             log.info("namespace %r at %s is well again; holding %s", self._namespace, self._place, revision)
 
-    def _worded(self, error: StoreError, held: Position | None) -> str:
-        text = str(error)
+    def _worded(self, error: StoreError) -> str:
+        held, text = self._held(), str(error).rstrip(".")
         if isinstance(error, NotInitializedError) and held is not None:
             text += (
-                f", then bring the flags back with grayflow import, and only then, as processes that are running drop "
-                f"their last copy for what the store holds, run: grayflow init --replace --namespace {self._namespace}"
+                ", then bring the flags back with grayflow import (a last_good file is made importable by: grayflow "
+                "export --last-good FILE), and only then, as processes that are running drop their last copy for what "
+                f"the store holds, run: grayflow init --replace --namespace {self._namespace}"
             )
-        elif isinstance(error, StoreFormatError) and not ("grayflow init" in text or "pip install" in text):
+        elif isinstance(error, StoreFormatError) and not error.remedy:
             text += (
-                ". If a newer grayflow wrote it, run: pip install -U grayflow. If it is damaged, restore it from a "
-                f"backup and run: grayflow init --replace --namespace {self._namespace}"
+                ". If a newer grayflow wrote it, run: pip install -U grayflow. If it is damaged, put a backup in its "
+                "place"
             )
         if held is None:
             return f"{text} (no flags yet: callers get their defaults)"

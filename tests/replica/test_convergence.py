@@ -63,7 +63,7 @@ class World:
         self.sync = Sync(
             Interleaved(self.store, self),
             self.holder,
-            Troubles("memory://", "default"),
+            Troubles("memory://", "default", lambda: self.holder.position),
             clock=self.clock,
             random=lambda: 0.0,
             ttl_s=10,

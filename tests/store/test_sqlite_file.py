@@ -148,7 +148,7 @@ async def test_a_newer_schema_is_refused_whatever_is_asked(path: Path) -> None:
         await store.init()
     run(path, "PRAGMA user_version = 2")
 
-    await refused(path, StoreFormatError, "upgrade grayflow")
+    await refused(path, StoreFormatError, "pip install -U grayflow")
 
 
 async def test_a_damaged_file_is_refused(path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_a_damaged_file_is_refused(path: Path) -> None:
         file.write(b"\xff" * (path.stat().st_size - 4096))
 
     async with SQLiteStore(path) as store:
-        with pytest.raises(StoreFormatError, match="put a copy in its place"):
+        with pytest.raises(StoreFormatError, match="Put a copy in its place"):
             await store.load()
 
 

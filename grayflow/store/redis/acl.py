@@ -18,7 +18,7 @@ __all__ = ["ACL_REMEDY", "Role", "acl_command", "acl_rules"]
 
 Role = Literal["reader", "worker", "writer"]
 
-ACL_REMEDY = "give the user the rules that grayflow.store.redis.acl makes for its role"
+ACL_REMEDY = "give the user the rules of its role, which `grayflow acl` prints"
 """What errors say to somebody who lacks a right."""
 
 _CONNECT = ("+auth", "+hello", "+ping", "+quit", "+select", "+client|setname", "+client|id")

@@ -24,7 +24,7 @@ Contract: other processes and other releases read these names. A change of them 
 
 from grayflow.store.port import DocumentKind
 
-__all__ = ["REVISION_LIMIT", "Keys", "field", "is_revision"]
+__all__ = ["REVISION_LIMIT", "Keys", "field", "is_revision", "type_of"]
 
 REVISION_LIMIT = 10**15
 """
@@ -41,6 +41,14 @@ def is_revision(text: bytes) -> bool:
 def field(key: str) -> bytes:
     """Return a document's key as bytes. One that no flag can have is asked for in vain, and does not fail."""
     return key.encode(errors="surrogatepass")
+
+
+def type_of(key: str | bytes) -> str:
+    """Return the type of what lives under one of our keys, in Redis's word."""
+    name = (key if isinstance(key, str) else key.decode(errors="replace")).partition("}:")[2]
+    if name == "log" or name.startswith("history:"):
+        return "stream"
+    return "string" if name.startswith("idem:") else "hash"
 
 
 class Keys:

@@ -149,7 +149,8 @@ class Layout:
         found = schema.decode(errors="replace")
         return StoreFormatError(
             f"{self._place} holds namespace {self._namespace!r} in schema {found}, and this release knows up to "
-            f"{SCHEMA}. Nothing was changed; install a newer grayflow."
+            f"{SCHEMA}. Nothing was changed",
+            remedy="Install a newer grayflow: pip install -U grayflow",
         )
 
     def denied(self, command: bytes) -> StoreError:
@@ -162,6 +163,6 @@ class Layout:
     def damaged(self, what: str) -> StoreError:
         """Return the error for data that does not fit together."""
         return StoreFormatError(
-            f"namespace {self._namespace!r} at {self._place} is damaged: {what}. Nothing was changed. If what is "
-            f"there is the truth, run: grayflow init --replace --namespace {self._namespace}"
+            f"namespace {self._namespace!r} at {self._place} is damaged: {what}. Nothing was changed",
+            remedy=f"If what is there is the truth, run: grayflow init --replace --namespace {self._namespace}",
         )

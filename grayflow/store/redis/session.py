@@ -8,6 +8,7 @@ knows a repetition.
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -25,12 +26,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from grayflow.clock import Clock
-from grayflow.errors import StoreUnavailableError
+from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.store.address import RedisAddress
 from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line, Purpose
 from grayflow.store.redis.patience import patiently
-from grayflow.store.redis.translate import translate, translated
+from grayflow.store.redis.translate import WRONG_TYPE, foreign, translate
 
 __all__ = ["Command", "Session"]
 
@@ -83,9 +84,11 @@ class Session:
         Raises:
             StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
         """
-        with translated(self._place):
+        try:
             with anyio.fail_after(self._within_s):
                 return await _ask(self._read, commands)
+        except Exception as error:
+            raise await self._told(error, [words[1] for words in commands if len(words) > 1]) from error
 
     async def read_all(self, *commands: Command) -> list[Any]:
         """
@@ -96,10 +99,11 @@ class Session:
         """
         line = self.line("load")
         try:
-            with translated(self._place):
-                return await patiently(
-                    lambda: _ask(line, commands), self._probe, every_s=self._address.timeout, clock=self._clock
-                )
+            return await patiently(
+                lambda: _ask(line, commands), self._probe, every_s=self._address.timeout, clock=self._clock
+            )
+        except Exception as error:
+            raise await self._told(error, [words[1] for words in commands]) from error
         finally:
             await line.aclose()
 
@@ -126,7 +130,7 @@ class Session:
                 except _PASSING as error:
                     failure, arrived = error, arrived or _may_have_arrived(error)
                 except Exception as error:
-                    raise translate(error, self._place) from error
+                    raise await self._told(error, keys) from error
                 # From here to the next sending the time may run out without anything being under way.
                 tries, sending = tries + 1, False
                 if tries == _TRIES and self._address.mode == "standalone":
@@ -144,6 +148,14 @@ class Session:
             f"{error.message} The change may have been made or not: it was sent, and no answer came. "
             "Committing the same request again is safe and tells which."
         )
+
+    async def _told(self, error: Exception, keys: Sequence[str | bytes | int]) -> StoreError:
+        """Return the error of ours for `error`; where somebody else uses our names, with the key that it is about."""
+        if WRONG_TYPE in str(error):
+            names = [key for key in dict.fromkeys(keys) if not isinstance(key, int)]
+            with suppress(Exception), anyio.move_on_after(self._address.timeout):  # else it is told without the key
+                return foreign(self._place, names, await _ask(self._once, [("TYPE", name) for name in names]))
+        return translate(error, self._place)
 
     async def _probe(self) -> None:
         with anyio.fail_after(self._address.timeout + self._address.connect_timeout):

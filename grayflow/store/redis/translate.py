@@ -7,8 +7,9 @@ quoted, because it names the right or the command that is missing; a password is
 
 import os
 import re
+import shlex
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -29,8 +30,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from grayflow.errors import GrayflowError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
 from grayflow.store.redis.acl import ACL_REMEDY
+from grayflow.store.redis.keys import type_of
 
-__all__ = ["translate", "translated"]
+__all__ = ["WRONG_TYPE", "foreign", "translate", "translated"]
+
+WRONG_TYPE = "WRONGTYPE"
+"""How the text of a server begins that found a value of another type; it does not say under which key."""
 
 _BY_CLASS: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (BusyLoadingError, StoreUnavailableError, "is still loading its data from disk; try again in a moment"),
@@ -51,7 +56,6 @@ _BY_CLASS: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
 )
 
 _BY_TEXT: tuple[tuple[str, type[StoreError], str], ...] = (
-    ("WRONGTYPE", StoreFormatError, "holds something of somebody else's under our keys"),
     ("MISCONF", StoreUnavailableError, "cannot save to disk and refuses writes; see its log"),
     ("NOREPLICAS", StoreUnavailableError, "has too few replicas and refuses writes; see min-replicas-to-write"),
     ("BUSY", StoreUnavailableError, "is busy with a script that does not end; see SCRIPT KILL"),
@@ -95,12 +99,38 @@ def translate(error: Exception, place: str) -> StoreError:
     for kind, ours, says in _BY_CLASS:
         if isinstance(error, kind):
             return ours(f"{place} {says}." + (" Is that its port for TLS?" if _mistakable(error, place) else ""))
+    if WRONG_TYPE in text:
+        return foreign(place, (), ())
     for phrase, ours, says in _BY_TEXT:
         if phrase in text:
             return ours(f"{place} {says}. It said: {_quoted(text)}.")
     if "connecting to" in text:
         return _unreachable(error, text, place)
     return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
+
+
+def foreign(place: str, keys: Sequence[str | bytes], types: Sequence[bytes]) -> StoreFormatError:
+    """
+    Return the error for data of somebody else's under our keys; no `init` can mend that.
+
+    Args:
+        place: The URL without secrets.
+        keys: Keys of ours that were asked for or written.
+        types: What type the server holds under each of them.
+    """
+    for key, held in zip(keys, types, strict=True):
+        if held not in {b"none", type_of(key).encode()}:
+            name = key if isinstance(key, str) else key.decode(errors="replace")
+            return StoreFormatError(
+                f"{place} holds a {held.decode(errors='replace')} under {name!r}, where grayflow keeps a "
+                f"{type_of(key)}: somebody else uses that name. Nothing was changed",
+                remedy="Take another namespace; or, if nobody needs that key, remove it: redis-cli DEL "
+                f"{shlex.quote(name)}",
+            )
+    return StoreFormatError(
+        f"{place} holds something of somebody else's under our keys. Nothing was changed",
+        remedy="Take another namespace, or remove what is not grayflow's",
+    )
 
 
 def _mistakable(error: Exception, place: str) -> bool:
@@ -148,6 +178,11 @@ def _no_master(text: str, place: str) -> StoreError:
     )
 
 
+# What redis-py 8.1.0 makes of the text of a server that refused one command of several.
+_ANNOTATED = re.compile(r"Command # \d+ \(.*?\) of pipeline caused error: \(['\"](.*)['\"],\)", re.DOTALL)
+
+
 def _quoted(text: str) -> str:
-    """Return a server's text, one line, at most 200 characters, without a full stop."""
-    return " ".join(text.split())[:200].rstrip(".")
+    """Return a server's text in quotes, on one line of at most 200 characters: whatever it ends in, ours goes on."""
+    plain = " ".join(_ANNOTATED.sub(r"\1", text).split())[:200]
+    return f'"{plain}"' if plain else ""

@@ -44,8 +44,8 @@ _ACCESS = {
     "directory, where SQLite keeps two more files beside it",
 }
 _DAMAGED = {
-    sqlite3.SQLITE_NOTADB: "it is no SQLite file, or an encrypted one; give another path",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; put a copy in its place",
+    sqlite3.SQLITE_NOTADB: ("it is no SQLite file, or an encrypted one", "Give another path"),
+    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "Put a copy in its place"),
 }
 
 
@@ -56,8 +56,8 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreUnavailableError(f"{path} was not read or written: {_UNAVAILABLE[code]} ({error})")
     if code in _ACCESS:
         return StoreAccessError(f"{path} was not read or written: {_ACCESS[code]} ({error})")
-    remedy = _DAMAGED.get(code, "its tables are not as grayflow left them; put a copy in its place")
-    return StoreFormatError(f"{path} was not read or written: {remedy} ({error})")
+    what, remedy = _DAMAGED.get(code, ("its tables are not as grayflow left them", "Put a copy in its place"))
+    return StoreFormatError(f"{path} was not read or written: {what} ({error})", remedy=remedy)
 
 
 @contextmanager
@@ -212,13 +212,14 @@ class File:
         if application == APPLICATION_ID:
             if schema > SCHEMA:
                 raise StoreFormatError(
-                    f"{self.path} has schema {schema}, this release of grayflow knows {SCHEMA}: it was written by a "
-                    "newer one; upgrade grayflow. Nothing was changed"
+                    f"{self.path} has schema {schema}, and this release of grayflow knows {SCHEMA}: it was written by "
+                    "a newer one. Nothing was changed",
+                    remedy="Install a newer grayflow: pip install -U grayflow",
                 )
             return False
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application or schema or tables:
             raise StoreFormatError(
-                f"{self.path} is a SQLite file of another program; nothing was changed. Give another path"
+                f"{self.path} is a SQLite file of another program; nothing was changed", remedy="Give another path"
             )
         return True

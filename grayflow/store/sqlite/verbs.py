@@ -63,7 +63,8 @@ class Verbs:
         if found != head["documents"]:
             raise StoreFormatError(
                 f"{self._place} holds {found} documents of namespace {self._namespace!r} but says {head['documents']}: "
-                "it is damaged. Put a copy in its place, or accept what is there: grayflow init --replace"
+                "it is damaged",
+                remedy=self._mend(),
             )
         return State(position=_position(head), flags=kinds["flag"], segments=kinds["segment"], generations=generations)
 
@@ -187,6 +188,10 @@ class Verbs:
         ).fetchone()
         return found
 
+    def _mend(self) -> str:
+        accepted = f"grayflow init --replace --namespace {self._namespace}"
+        return f"Put a copy in its place, or accept what is there: {accepted}"
+
     def _head(self, connection: sqlite3.Connection) -> sqlite3.Row:
         found = self._found(connection)
         if found is None:
@@ -247,8 +252,8 @@ class Verbs:
         except sqlite3.IntegrityError as error:
             raise StoreFormatError(
                 f"{self._place} has a change of revision {change.revision} already, though namespace "
-                f"{self._namespace!r} is at {change.revision - 1}: it is damaged and nothing was written. "
-                "Put a copy in its place, or accept what is there: grayflow init --replace"
+                f"{self._namespace!r} is at {change.revision - 1}: it is damaged and nothing was written",
+                remedy=self._mend(),
             ) from error
         identity = (self._namespace, change.kind, change.key)
         if change.document is None:

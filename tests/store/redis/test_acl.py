@@ -82,7 +82,7 @@ async def test_readers_write_nothing(guarded: RedisServer, role: Role, verb: str
     async with as_user(guarded, "writer") as writer, as_user(guarded, role) as store:
         before = await writer.init()
 
-        with pytest.raises(StoreAccessError, match=r"NOPERM.*Nothing was changed.*grayflow\.store\.redis\.acl"):
+        with pytest.raises(StoreAccessError, match=r"NOPERM.*Nothing was changed.*grayflow acl"):
             await (store.init() if verb == "init" else store.commit(edit(), expected=0))
 
         assert await writer.position() == before

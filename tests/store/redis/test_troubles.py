@@ -196,6 +196,51 @@ async def test_a_database_that_is_not_there_is_said_to_be_missing(server: RedisS
     assert "no database of that number" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("key", "verb"),
+    [*(("meta", verb) for verb in ("position", "load", "commit", "init")), ("flags", "load"), ("flags", "commit")],
+)
+async def test_data_of_somebody_elses_is_told_with_its_key(server: RedisServer, key: str, verb: str) -> None:
+    async with RedisStore(server.url, "shop") as store:
+        await store.init()
+        server.ask("DEL", f"{{gf:shop}}:{key}")
+        server.ask("RPUSH", f"{{gf:shop}}:{key}", "somebody's")
+        error = await told_by(store, verb)
+
+    assert isinstance(error, StoreFormatError)
+    assert f"holds a list under '{{gf:shop}}:{key}', where grayflow keeps a hash" in error.message
+    assert f"redis-cli DEL '{{gf:shop}}:{key}'" in error.remedy
+    assert "grayflow init" not in str(error)
+
+
+async def test_not_even_the_word_of_the_operator_takes_over_what_is_somebody_elses(server: RedisServer) -> None:
+    server.ask("RPUSH", "{gf:shop}:flags", "somebody's")
+    async with RedisStore(server.url, "shop") as store:
+        with pytest.raises(StoreFormatError, match="holds a list under '{gf:shop}:flags'"):
+            await store.init(replaces=["*"])
+
+    assert server.ask("LRANGE", "{gf:shop}:flags", 0, -1) == [b"somebody's"]
+
+
+async def test_what_redis_py_adds_to_the_text_of_a_server_is_left_out() -> None:
+    with RedisServer() as server:
+        server.ask("ACL", "SETUSER", "me", "on", "nopass", "~*", "&*", "+@all", "-hmget", "-evalsha", "-eval")
+        async with RedisStore(f"redis://me:x@127.0.0.1:{server.port}/0") as store:
+            for verb in ("position", "load", "commit"):
+                error = await told_by(store, verb)
+
+                assert "no permissions to run" in str(error)
+                for words in ("Command #", "pipeline", "HMGET", "('"):
+                    assert words not in str(error)
+
+
+async def test_the_text_of_a_server_ends_as_it_ends_and_ours_goes_on(server: RedisServer) -> None:
+    async with RedisStore(f"redis://:{SECRET}@127.0.0.1:{server.port}/0") as store:
+        error = await told_by(store, "position")
+
+    assert 'your configuration is correct?". Nothing was read or changed' in str(error)
+
+
 async def test_something_that_is_no_redis_is_said_to_be_none() -> None:
     with talking(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         async with RedisStore(f"redis://127.0.0.1:{port}/0") as store:
@@ -226,8 +271,8 @@ async def test_a_missing_socket_is_unreachable(tmp_path: Path) -> None:
         (MasterNotFoundError("No master found for 'x'"), StoreUnavailableError, "name no master"),
         (MasterNotFoundError("No master found : AuthenticationError('x')"), StoreAccessError, "sentinel_password"),
         (AuthenticationError("invalid username-password pair or user is disabled."), StoreAccessError, "ACL GETUSER"),
-        (NoPermissionError("this user has no permissions to run 'x'"), StoreAccessError, "'x'.*redis.acl"),
-        (ResponseError("ACL failure in script: No permissions to access a key"), StoreAccessError, "redis.acl"),
+        (NoPermissionError("this user has no permissions to run 'x'"), StoreAccessError, "'x'.*grayflow acl"),
+        (ResponseError("ACL failure in script: No permissions to access a key"), StoreAccessError, "grayflow acl"),
         (ResponseError("ERR something new"), StoreUnavailableError, "something new"),
         (RedisError(), StoreUnavailableError, "RedisError"),
         (AttributeError("'NoneType' object has no attribute '_add_writer'"), StoreUnavailableError, "_add_writer"),
