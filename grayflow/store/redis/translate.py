@@ -96,6 +96,15 @@ def translate(error: Exception, place: str) -> StoreError:
         return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {ACL_REMEDY}.")
     if isinstance(error, MasterNotFoundError):
         return _no_master(text, place)
+    known = _known(error, text, place)
+    if known is not None:
+        return known
+    if "connecting to" in text:
+        return _unreachable(error, text, place)
+    return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
+
+
+def _known(error: Exception, text: str, place: str) -> StoreError | None:
     for kind, ours, says in _BY_CLASS:
         if isinstance(error, kind):
             return ours(f"{place} {says}." + (" Is that its port for TLS?" if _mistakable(error, place) else ""))
@@ -104,9 +113,7 @@ def translate(error: Exception, place: str) -> StoreError:
     for phrase, ours, says in _BY_TEXT:
         if phrase in text:
             return ours(f"{place} {says}. It said: {_quoted(text)}.")
-    if "connecting to" in text:
-        return _unreachable(error, text, place)
-    return StoreUnavailableError(f"{place} cannot be used: {_quoted(text) or type(error).__name__}.")
+    return None
 
 
 def foreign(place: str, keys: Sequence[str | bytes], types: Sequence[bytes]) -> StoreFormatError:

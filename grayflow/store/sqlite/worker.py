@@ -90,4 +90,6 @@ class Worker:
             self._file.close()  # whatever it was, the next one begins with a connection that is known to be sound
             raise translate(error, self._file.path) from error
         except msgspec.MsgspecError as error:
-            raise StoreFormatError(f"{self._file.path} is damaged ({error})", remedy="Put a copy in its place") from error
+            raise StoreFormatError(
+                f"{self._file.path} is damaged ({error})", remedy="Put a copy in its place"
+            ) from error

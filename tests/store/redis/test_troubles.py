@@ -216,7 +216,7 @@ async def test_data_of_somebody_elses_is_told_with_its_key(server: RedisServer, 
 async def test_not_even_the_word_of_the_operator_takes_over_what_is_somebody_elses(server: RedisServer) -> None:
     server.ask("RPUSH", "{gf:shop}:flags", "somebody's")
     async with RedisStore(server.url, "shop") as store:
-        with pytest.raises(StoreFormatError, match="holds a list under '{gf:shop}:flags'"):
+        with pytest.raises(StoreFormatError, match=r"holds a list under '\{gf:shop\}:flags'"):
             await store.init(replaces=["*"])
 
     assert server.ask("LRANGE", "{gf:shop}:flags", 0, -1) == [b"somebody's"]
