@@ -15,7 +15,20 @@ import msgspec
 
 from grayflow.errors import ConfigurationError
 
-__all__ = ["Board", "Lease", "Member", "Record", "Records", "check_name", "check_span", "check_text", "check_value"]
+__all__ = [
+    "Board",
+    "Lease",
+    "Member",
+    "Record",
+    "Records",
+    "check_batch",
+    "check_name",
+    "check_page",
+    "check_span",
+    "check_text",
+    "check_texts",
+    "check_value",
+]
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +38,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     """Grows with every new holder of any record, whatever happened to the store in between: a later one is higher."""
     until: int
-    """Nanoseconds since the epoch, by the board's clock."""
+    """When it ends, nanoseconds since the epoch, by the board's clock. From that instant on nobody holds it."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +48,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     """1 for the first value, and one more for every `put`; 0 if it was only claimed and has no value yet."""
     lease: Lease | None = None
-    """The last that was granted, if it was not given back; over if `until` is past."""
+    """The last that was granted, if it was not given back; over once `until` is reached."""
     expires: int | None = None
-    """When it is gone, nanoseconds since the epoch by the board's clock."""
+    """From when on it is gone, nanoseconds since the epoch by the board's clock."""
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +124,9 @@ class Board(ABC):
             name: Which.
             value: Any bytes, up to 1 MiB.
             expected: Only if the record has this version (0: it has no value). A repetition of the write that made
-                it `expected + 1` with the same value answers as that one did.
+                it `expected + 1` with the same value answers as that one did, and writes nothing.
             fence: Only if the record's lease has this token: nobody claimed it since, in time or after it ended.
+                A repetition needs it as well: who lost the lease has to be told so.
             ttl: Seconds until the record is gone, its lease with it, counted anew with every `put`; `None`: it stays.
         """
 
@@ -138,7 +152,8 @@ class Board(ABC):
 
         A record that does not exist is made, with an empty value and version 0. An owner that already holds the
         lease gets it again, with the same fence and a new end: so a repetition is harmless, and an owner must name
-        one holder only (a process and what it does, not a host).
+        one holder only (a process and what it does, not a host). A lease that ended is held by nobody: who claims
+        then, its last owner too, is a new holder with a higher fence.
 
         Args:
             collection: Where.
@@ -179,8 +194,9 @@ class Board(ABC):
         Args:
             counter: Which.
             writer: Who counts; its batches have growing numbers.
-            sequence: The batch's number, 1 or more. One that is not higher than the writer's last is not added.
-            amounts: Field (any text of 1 to 1,000 bytes) to what is added to it, whole numbers within ±2^53.
+            sequence: The batch's number, 1 to 2^53. One that is not higher than the writer's last is not added.
+            amounts: Field (any text of 1 to 1,000 bytes) to what is added to it, whole numbers within ±2^53. None
+                is a batch too: its number is taken.
             ttl: Seconds until the counter is gone, counted anew with every batch that is added.
 
         Returns:
@@ -189,7 +205,7 @@ class Board(ABC):
 
     @abstractmethod
     async def counts(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
-        """Return the fields of each counter, in the order asked; one that does not exist has none."""
+        """Return the sums of each counter by field, 0 included, in the order asked; one that is gone has none."""
 
     # Sets: what is left to do, oldest first.
 
@@ -200,7 +216,7 @@ class Board(ABC):
 
         Args:
             name: Of the set.
-            members: Any texts of 1 to 1,000 bytes; none is nothing to do.
+            members: Any texts of 1 to 1,000 bytes; none is nothing to do, and the time of the set stays.
             ttl: Seconds until the whole set is gone, counted anew with every `add`; `None`: it stays.
 
         Returns:
@@ -214,7 +230,14 @@ class Board(ABC):
 
     @abstractmethod
     async def members(self, name: str, *, limit: int = 1000, offset: int = 0) -> Sequence[Member]:
-        """Return the members that were there longest, oldest first, those of one instant by their text."""
+        """
+        Return the members that were there longest, oldest first, those of one instant by their text.
+
+        Args:
+            name: Of the set.
+            limit: How many at most, 1 or more.
+            offset: How many of the oldest to leave out, 0 or more.
+        """
 
     @abstractmethod
     async def size(self, name: str) -> int:
@@ -223,6 +246,7 @@ class Board(ABC):
 
 _VALUE_LIMIT = 1_048_576
 _SPAN_LIMIT_S = 366 * 86_400
+_NUMBER_LIMIT = 2**53
 
 
 def check_name(name: object) -> str:
@@ -254,6 +278,18 @@ def check_text(what: str, text: object) -> str:
     raise ConfigurationError(f"{what} {text!r:.100} is not a text of 1 to 1,000 bytes of UTF-8")
 
 
+def check_texts(what: str, texts: Collection[str]) -> frozenset[str]:
+    """
+    Return `texts` if each of them can name a member or a field. One text alone would be taken for its letters.
+
+    Raises:
+        ConfigurationError: one cannot.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise ConfigurationError(f"{what}s {texts!r:.100} is one text; give a list of them")
+    return frozenset(check_text(what, text) for text in texts)
+
+
 def check_span(what: str, span: object) -> float:
     """
     Return `span` if it is a time in seconds that a board can count.
@@ -278,3 +314,33 @@ def check_value(value: object) -> bytes:
     if len(value) > _VALUE_LIMIT:
         raise ConfigurationError(f"a record holds at most {_VALUE_LIMIT} bytes, and this value has {len(value)}")
     return value
+
+
+def check_batch(sequence: object, amounts: Mapping[str, int]) -> Mapping[str, int]:
+    """
+    Return `amounts` if they can be added as the batch of this number.
+
+    Raises:
+        ConfigurationError: they cannot.
+    """
+    _check_number("sequence", sequence, 1, _NUMBER_LIMIT)
+    for field, amount in amounts.items():
+        check_text("field", field)
+        _check_number(f"the amount of {field!r:.100}", amount, -_NUMBER_LIMIT, _NUMBER_LIMIT)
+    return amounts
+
+
+def check_page(limit: object, offset: object) -> None:
+    """
+    Pass if a part of a set can be asked for so.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    _check_number("limit", limit, 1, _NUMBER_LIMIT)
+    _check_number("offset", offset, 0, _NUMBER_LIMIT)
+
+
+def _check_number(what: str, number: object, least: int, most: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise ConfigurationError(f"{what} is {number!r:.100}; give a whole number from {least} to {most}")
