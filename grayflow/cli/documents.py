@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from anyio import Path as AsyncPath
 from msgspec import structs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from grayflow.admin import ImportReport
+from grayflow.admin import Admin, ImportReport, Saved
 from grayflow.admin.checks import canonical, model_of
 from grayflow.admin.formats import Found, TextFormat, format_of, read_text
 from grayflow.cli.exits import Exit, exit_of
@@ -17,7 +18,7 @@ from grayflow.cli.given import AsJson, DryRun, ExtensionsName, IsSegment, Reason
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import import_shape
 from grayflow.cli.words import unreadable
-from grayflow.cli.writing import Contexts, show_only, tell
+from grayflow.cli.writing import Contexts, Manner, Trial, carry_out
 from grayflow.core.flag import Segment
 from grayflow.errors import ConfigurationError, InvalidFlagError, NotInitializedError
 
@@ -77,23 +78,29 @@ async def put(  # noqa: PLR0913 - each is an option of the command
     found = _only_document(file, _format(format_, file), segment=segment)
     foreign = extensions_named(extensions)
     document, data = canonical(model_of(found.kind), found.data, found.key)
-    if dry_run or preview is not None:
-        async with session.reading(extensions=foreign) as admin:
-            held, _ = await admin.store.get(found.kind, found.key)
-        await show_only(session, None if held is None else held.data, document, preview, foreign)
-        return
-    async with session.writing(extensions=foreign) as admin:
+
+    async def trial(admin: Admin) -> Trial:
+        held, _ = await admin.store.get(found.kind, found.key)
+        return None if held is None else held.data, document
+
+    async def write(admin: Admin) -> Saved[Any]:
         is_segment = isinstance(document, Segment)
         if expected is None:
-            write: Any = admin.put_segment if is_segment else admin.put
-            saved = await write(data, reason=reason)
+            save: Any = partial(admin.put_segment if is_segment else admin.put, data)
         elif expected == 0:
-            write = admin.create_segment if is_segment else admin.create
-            saved = await write(data, reason=reason)
+            save = partial(admin.create_segment if is_segment else admin.create, data)
         else:
-            write = admin.edit_segment if is_segment else admin.edit
-            saved = await write(data, expected=expected, reason=reason)
-    tell(session, saved, "is saved" if saved.before is not None else "is created", as_json=as_json)
+            save = partial(admin.edit_segment if is_segment else admin.edit, data, expected=expected)
+        saved: Saved[Any] = await save(reason=reason)
+        return saved
+
+    await carry_out(
+        session,
+        Manner(dry_run, preview, as_json, foreign),
+        trial=trial,
+        write=write,
+        done=lambda saved: "is saved" if saved.before is not None else "is created",
+    )
 
 
 async def export(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from grayflow.admin import Difference, Explanation, ImportReport, Saved, Stale
+from grayflow.admin import Difference, Explanation, ImportReport, Preview, Saved, Stale
 from grayflow.admin.diff import plain
 from grayflow.cli.words import moment, state_of
 from grayflow.core.decision import Decision
@@ -31,6 +31,7 @@ __all__ = [
     "segment_shape",
     "show_shape",
     "stale_shape",
+    "trial_shape",
 ]
 
 Shape = dict[str, Any]
@@ -152,6 +153,23 @@ def saved_shape(saved: Saved[Any]) -> Shape:
         "token": saved.token,
         "warnings": [problem_shape(problem) for problem in saved.warnings],
     }
+
+
+def trial_shape(differences: Sequence[Difference], moved: Preview | None) -> Shape:
+    """
+    A write that was only tried: `dry_run` (true), `differences` as of `diff`, and `preview`.
+
+    `preview` is null without contexts; else `contexts` (how many were tried) and `moved`: `flag`, the variants
+    `before` and `after` (null: the caller's default), and how many contexts go that way as `count`.
+    """
+    preview = None
+    if moved is not None:
+        ways = [
+            {"flag": flag, "before": before, "after": after, "count": count}
+            for (flag, before, after), count in moved.counts().items()
+        ]
+        preview = {"contexts": moved.contexts, "moved": ways}
+    return {"dry_run": True, "differences": [difference_shape(one) for one in differences], "preview": preview}
 
 
 def import_shape(report: ImportReport) -> Shape:

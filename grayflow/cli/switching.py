@@ -1,20 +1,19 @@
 """Commands that switch: on, off, percent, target, rollback, archive, delete."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from grayflow.admin import Admin, verbs
-from grayflow.admin.checks import decode, kind_word
+from grayflow.admin import Admin, Saved, verbs
+from grayflow.admin.checks import decode, kind_word, model_of
 from grayflow.admin.past import rollback_target
 from grayflow.cli.asking import ask, somebody_is_there
 from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson, DryRun, FlagKey, IsSegment, Reason, read_bytes
 from grayflow.cli.session import Session
 from grayflow.cli.words import counted
-from grayflow.cli.writing import Contexts, show_only, tell
+from grayflow.cli.writing import Contexts, Manner, Trial, carry_out, edited, tell
 from grayflow.core.flag import Flag, Segment
 from grayflow.errors import ConfigurationError, InvalidFlagError
 
@@ -33,11 +32,13 @@ async def on(
     as_json: AsJson = False,
 ) -> None:
     """Enable a flag; its rules, percentages and lists decide as they stand."""
-    if dry_run or preview is not None:
-        await _try_out(session, key, verbs.switch_on, preview)
-        return
-    async with session.writing() as admin:
-        tell(session, await admin.switch_on(key, reason=reason), "is on", as_json=as_json)
+    await carry_out(
+        session,
+        Manner(dry_run, preview, as_json),
+        trial=edited(key, verbs.switch_on),
+        write=lambda admin: admin.switch_on(key, reason=reason),
+        done="is on",
+    )
 
 
 async def off(
@@ -56,12 +57,18 @@ async def off(
     The flag's checklist is shown and asked, and the answers go into the audit. It never stops the switch: with
     --yes, or without a terminal, its items are recorded as not asked.
     """
-    if dry_run or preview is not None:
-        await _try_out(session, key, verbs.switch_off, preview)
-        return
-    async with session.writing() as admin:
+
+    async def switch_off(admin: Admin) -> Saved[Flag]:
         answers = _answers(session, await _checklist(admin, key), asking=not yes and somebody_is_there())
-        tell(session, await admin.switch_off(key, reason=reason, checklist=answers), "is off", as_json=as_json)
+        return await admin.switch_off(key, reason=reason, checklist=answers)
+
+    await carry_out(
+        session,
+        Manner(dry_run, preview, as_json),
+        trial=edited(key, verbs.switch_off),
+        write=switch_off,
+        done="is off",
+    )
 
 
 async def percent(  # noqa: PLR0913 - each is an option of the command
@@ -83,13 +90,13 @@ async def percent(  # noqa: PLR0913 - each is an option of the command
     Changes the only rule with a percentage; a flag without rules gets one. 0 keeps the flag on with nobody in.
     """
     share = _share(percent)
-    change = partial(verbs.set_percent, percent=share, variant=variant, rule=rule, add=add)
-    if dry_run or preview is not None:
-        await _try_out(session, key, change, preview)
-        return
-    async with session.writing() as admin:
-        saved = await admin.set_percent(key, share, variant=variant, rule=rule, add=add, reason=reason)
-        tell(session, saved, f"is at {share:g} %", as_json=as_json)
+    await carry_out(
+        session,
+        Manner(dry_run, preview, as_json),
+        trial=edited(key, partial(verbs.set_percent, percent=share, variant=variant, rule=rule, add=add)),
+        write=lambda admin: admin.set_percent(key, share, variant=variant, rule=rule, add=add, reason=reason),
+        done=f"is at {share:g} %",
+    )
 
 
 async def target(  # noqa: PLR0913 - each is an option of the command
@@ -113,22 +120,24 @@ async def target(  # noqa: PLR0913 - each is an option of the command
     units = [*(ids or ()), *(_ids_in(file) if file is not None else ())]
     if not units:
         raise ConfigurationError("no ids are given; name them, or a file with one a line: --from FILE")
-    only = None if variant == "-" and remove else variant
-    change = (
-        partial(verbs.exclude, ids=units, variant=only)
-        if remove
-        else partial(verbs.include, variant=variant, ids=units)
-    )
-    if dry_run or preview is not None:
-        await _try_out(session, key, change, preview)
-        return
-    async with session.writing() as admin:
-        if remove:
-            saved = await admin.exclude(key, units, variant=only, reason=reason)
-            tell(session, saved, f"lists {counted(len(units), 'id')} less", as_json=as_json)
-        else:
-            saved = await admin.include(key, variant, units, reason=reason)
-            tell(session, saved, f"lists {counted(len(units), 'id')} under {variant!r}", as_json=as_json)
+    how = Manner(dry_run, preview, as_json)
+    if remove:
+        only = None if variant == "-" else variant
+        await carry_out(
+            session,
+            how,
+            trial=edited(key, partial(verbs.exclude, ids=units, variant=only)),
+            write=lambda admin: admin.exclude(key, units, variant=only, reason=reason),
+            done=f"lists {counted(len(units), 'id')} less",
+        )
+    else:
+        await carry_out(
+            session,
+            how,
+            trial=edited(key, partial(verbs.include, variant=variant, ids=units)),
+            write=lambda admin: admin.include(key, variant, units, reason=reason),
+            done=f"lists {counted(len(units), 'id')} under {variant!r}",
+        )
 
 
 async def rollback(
@@ -149,23 +158,36 @@ async def rollback(
 
     What is not served any more is switched off. A deleted flag comes back. `history` shows the revisions.
     """
-    if dry_run or preview is not None:
-        await _try_rollback(session, key, to, preview, segment=segment)
-        return
-    async with session.writing() as admin:
-        back = admin.rollback_segment if segment else admin.rollback
-        tell(session, await back(key, to=to, reason=reason), "is rolled back", as_json=as_json)
+    if to is not None and to < 1:
+        raise ConfigurationError(
+            f"there is no revision {to} to go back to, the first is 1; a flag that is not wanted: grayflow delete {key}"
+        )
+
+    async def trial(admin: Admin) -> Trial:
+        kind = kind_word(Segment if segment else Flag)
+        target = await rollback_target(admin.store, kind, key, to)
+        held, _ = await admin.store.get(kind, key)
+        return None if held is None else held.data, decode(model_of(kind), target.data, key)
+
+    async def write(admin: Admin) -> Saved[Any]:
+        back: Any = admin.rollback_segment if segment else admin.rollback
+        saved: Saved[Any] = await back(key, to=to, reason=reason)
+        return saved
+
+    await carry_out(session, Manner(dry_run, preview, as_json), trial=trial, write=write, done="is rolled back")
 
 
 async def archive(
     session: Session, key: FlagKey, *, reason: Reason = "", dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
     """Disable a flag for good and leave it out of listings; its history stays."""
-    if dry_run:
-        await _try_out(session, key, verbs.archive, None)
-        return
-    async with session.writing() as admin:
-        tell(session, await admin.archive(key, reason=reason), "is archived", as_json=as_json)
+    await carry_out(
+        session,
+        Manner(dry_run, None, as_json),
+        trial=edited(key, verbs.archive),
+        write=lambda admin: admin.archive(key, reason=reason),
+        done="is archived",
+    )
 
 
 async def delete(
@@ -185,21 +207,6 @@ async def delete(
         remove = admin.delete_segment if segment else admin.delete
         tell(session, await remove(key, reason=reason), "is deleted", as_json=as_json)
     return None
-
-
-async def _try_out(session: Session, key: str, change: Callable[[Flag], Flag], contexts: str | None) -> None:
-    async with session.reading() as admin:
-        held, _ = await admin.get(key)
-    await show_only(session, held, change(held), contexts)
-
-
-async def _try_rollback(session: Session, key: str, to: int | None, contexts: str | None, *, segment: bool) -> None:
-    model: type[Flag | Segment] = Segment if segment else Flag
-    async with session.reading() as admin:
-        kind = kind_word(model)
-        target = await rollback_target(admin.store, kind, key, to)
-        held, _ = await admin.store.get(kind, key)
-    await show_only(session, None if held is None else held.data, decode(model, target.data, key), contexts)
 
 
 async def _checklist(admin: Admin, key: str) -> tuple[str, ...]:

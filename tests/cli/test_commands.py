@@ -68,6 +68,39 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(cli: Cli, arguments: 
     assert cli.json("show", "x")["revision"] == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["on", "x"], ["percent", "x", "10"], ["target", "x", "on", "u-1"], ["archive", "x"], ["rollback", "x"]],
+)
+def test_a_dry_run_speaks_json(cli: Cli, arguments: list[str]):
+    cli.put({"key": "x"}, {"key": "x", "owner": "pay"})
+    told = cli.json(*arguments, "--dry-run")
+
+    assert told["dry_run"] is True
+    assert {"path"} < told["differences"][0].keys()
+    assert told["preview"] is None
+    assert cli.json("show", "x")["revision"] == 2
+
+
+def test_a_preview_speaks_json(cli: Cli):
+    cli.put({"key": "x"})
+    contexts = cli.file("contexts.jsonl", '{"user_id": "a"}\n{"user_id": "b"}\n')
+
+    assert cli.json("on", "x", "--preview", contexts)["preview"] == {
+        "contexts": 2,
+        "moved": [{"flag": "x", "before": "off", "after": "on", "count": 2}],
+    }
+
+
+def test_a_rollback_to_before_the_beginning_is_wrong_usage(lived: Cli):
+    for nowhere in ("0", "-1"):
+        for arguments in ([], ["--dry-run"]):
+            told = lived("rollback", "payment_v2", "--to", nowhere, *arguments, code=2).err
+
+            assert f"there is no revision {nowhere} to go back to, the first is 1" in told
+            assert "grayflow delete payment_v2" in told
+
+
 def test_a_preview_counts_who_would_move(cli: Cli):
     cli.put({"key": "x"})
     contexts = cli.file("contexts.jsonl", "\n".join(json.dumps({"user_id": f"u-{n}"}) for n in range(50)))
