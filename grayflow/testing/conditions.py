@@ -163,18 +163,24 @@ _DURINGS = st.builds(During, days=st.sampled_from(_WEEK), start=_TIMES, end=_TIM
 
 
 def _draw_attribute(draw: st.DrawFn, _refs: Refs, _depth: int) -> Condition:
-    topic = draw(_TOPICS)
+    # The operator first: drawn after a topic, some came up thirty times as often as others.
+    operator = draw(_OPERATORS)
     if draw(one_of(*range(10))) == 9:  # now and then what does not suit each other
-        name, operator, values = draw(_PATHS), draw(_OPERATORS), draw(_VALUES)
+        name, values = draw(_PATHS), draw(_VALUES)
     else:
-        name, operator = draw(one_of(*topic.names)), draw(one_of(*topic.operators))
-        values = [draw(_values(_TOPIC_LIST.index(topic))) for _ in range(draw(one_of(1, 2, 3, 0)))]
+        topic = draw(_suitable(operator))
+        name = draw(one_of(*TOPICS[topic].names))
+        values = [draw(_values(topic)) for _ in range(draw(one_of(1, 2, 3, 0)))]
     return Attribute(name=name, op=operator, values=tuple(values), **draw(_OPTIONS))
 
 
-_TOPIC_LIST = list(TOPICS)
-_TOPICS = st.sampled_from(TOPICS)
 _OPERATORS = st.sampled_from(sorted({name for topic in TOPICS for name in topic.operators}))
+
+
+@cache
+def _suitable(operator: str) -> st.SearchStrategy[int]:
+    """Return the indices of the topics that the operator suits."""
+    return st.sampled_from([index for index, topic in enumerate(TOPICS) if operator in topic.operators])
 
 
 def _as_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def segments(
 
 def flag_sets(max_flags: int = len(FLAG_KEYS), max_segments: int = len(SEGMENT_KEYS)) -> st.SearchStrategy[FlagSet]:
     """
-    Return a few flags and segments that refer to each other and to missing ones; about one in fifteen has a circle.
+    Return a few flags and segments that refer to each other and to missing ones; about one in twenty has a circle.
 
     Args:
         max_flags: At most this many, at least one; up to 4.
