@@ -15,8 +15,10 @@ from uuid import uuid4
 import anyio
 from anyio.lowlevel import checkpoint
 
+from grayflow.clock import Clock, SystemClock
 from grayflow.errors import ConfigurationError, ConflictError, LifetimeError, NotInitializedError
 from grayflow.store.lifetime import Lifetime
+from grayflow.store.memory_board import MemoryBoard
 from grayflow.store.port import (
     Change,
     Changed,
@@ -47,6 +49,7 @@ class MemoryStore(Store):
     Args:
         namespace: Only a name here: two instances share nothing.
         history_limit: Changes to keep, all if left out.
+        clock: The time of the board, the machine's if left out.
 
     Raises:
         ConfigurationError: the namespace or the limit cannot be one.
@@ -54,12 +57,17 @@ class MemoryStore(Store):
 
     initialised_by_writer = True
 
-    def __init__(self, namespace: str = "default", *, history_limit: int | None = None) -> None:
+    board: MemoryBoard
+
+    def __init__(
+        self, namespace: str = "default", *, history_limit: int | None = None, clock: Clock | None = None
+    ) -> None:
         if history_limit is not None and history_limit < 1:
             raise ConfigurationError(f"history_limit is {history_limit}; keep one change at least, or None for all")
         self.namespace = check_namespace(namespace)
         self.keeps_all_history = history_limit is None
         self._lifetime = Lifetime(type(self).__name__)
+        self.board = MemoryBoard(self._lifetime, clock if clock is not None else SystemClock())
         self._position: Position | None = None
         self._replaced: tuple[str, ...] = ()
         self._documents: dict[DocumentKind, dict[str, Document]] = {"flag": {}, "segment": {}}

@@ -1,16 +1,16 @@
-"""What tests of services and of other stores need: a clock moved by hand, faults on command, the stores' contract."""
+"""What tests of services and of other stores need: a clock moved by hand, faults on command, the stores' contracts."""
 
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grayflow.testing.clock import FakeClock
-    from grayflow.testing.contract import StoreContract
+    from grayflow.testing.contract import BoardContract, StoreContract
     from grayflow.testing.faults import Faulty
 
-__all__ = ["FakeClock", "Faulty", "StoreContract"]
+__all__ = ["BoardContract", "FakeClock", "Faulty", "StoreContract"]
 
-_HOMES = {"FakeClock": "clock", "Faulty": "faults", "StoreContract": "contract"}
+_HOMES = {"BoardContract": "contract", "FakeClock": "clock", "Faulty": "faults", "StoreContract": "contract"}
 
 if "pytest" in sys.modules:  # without it a failing contract says `assert` and no values
     sys.modules["pytest"].register_assert_rewrite("grayflow.testing.contract")

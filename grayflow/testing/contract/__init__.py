@@ -1,5 +1,5 @@
 """
-The contract of a store, as tests.
+The contracts of a store and of its board, as tests.
 
 `grayflow.store.port` says in prose what a store promises; this says it again so that a machine can check. It ships
 with the package for whoever writes a store or a wrapper:
@@ -9,9 +9,10 @@ with the package for whoever writes a store or a wrapper:
         def open_store(self, tmp_path):
             return lambda: MyStore(tmp_path / "flags")
 
-It needs pytest, and anyio's plugin, which comes with anyio.
+It needs pytest, and anyio's plugin, which comes with anyio. `grayflow.testing.contract.board` does the same for boards.
 """
 
+from grayflow.testing.contract.board import BoardContract, PassTime
 from grayflow.testing.contract.concurrency import Competing
 from grayflow.testing.contract.following import Following
 from grayflow.testing.contract.generations import Marking
@@ -22,7 +23,7 @@ from grayflow.testing.contract.lifetime import Living
 from grayflow.testing.contract.log import Logging
 from grayflow.testing.contract.writing import Repeating, Writing
 
-__all__ = ["OpenStore", "StoreContract"]
+__all__ = ["BoardContract", "OpenStore", "PassTime", "StoreContract"]
 
 
 class StoreContract(Initialising, Writing, Repeating, Marking, Logging, Following, Remembering, Competing, Living):
