@@ -6,7 +6,7 @@ an older good form keeps it, and no other document is touched.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ import orjson
 
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import KEY_PATTERN, TIME_PATTERN, Flag, Segment
-from grayflow.core.validate import Found, degradations, flag_problems, segment_problems
+from grayflow.core.validate import Found, degradations, few, flag_problems, segment_problems
 from grayflow.errors import InvalidFlagError, Problem
 
 __all__ = [
@@ -40,8 +40,9 @@ D = TypeVar("D", Flag, Segment)
 
 _FLAG = msgspec.json.Decoder(Flag)
 _SEGMENT = msgspec.json.Decoder(Segment)
-# Strings are matched first, so brackets inside them do not count. What is not closed is refused by msgspec anyway.
-_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+# Strings are matched first, so brackets inside them do not count. One that is not closed is refused by msgspec; here it
+# reaches to the end, or a megabyte of `\"` would be read again from each of its quotes, which takes an hour.
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 _PATTERNS = {
     KEY_PATTERN: "1 to 200 of the characters A-Z a-z 0-9 . _ : / -",
@@ -59,8 +60,8 @@ def decode_flag(data: bytes, key: str | None = None) -> Flag:
         key: The name it is stored under, which it must have.
 
     Raises:
-        InvalidFlagError: it is not a valid document; `problems` says all that is wrong, or the first thing that
-            kept it from being read.
+        InvalidFlagError: it is not a valid document; `problems` says all that is wrong (of very many things the first
+            fifty), or the first thing that kept it from being read.
     """
     return _decode(data, _FLAG, key, "flag", flag_problems)
 
@@ -75,7 +76,7 @@ def _decode(
     decoder: "msgspec.json.Decoder[D]",
     key: str | None,
     kind: str,
-    problems: Callable[[D], list[Found]],
+    problems: Callable[[D], Iterator[Found]],
 ) -> D:
     problem = _oversize(data)
     if problem is None:
@@ -85,7 +86,7 @@ def _decode(
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             problem = _decode_problem(error, data)
         else:
-            found = problems(document)
+            found = few(problems(document))
             if key is not None and document.key != key:
                 found.append(("key", f"the document says {document.key!r}, but it is stored as {key!r}"))
             if len(data) > MAX_BYTES_BESIDE_IDS and (beside := _beside_ids(document)) > MAX_BYTES_BESIDE_IDS:
@@ -100,21 +101,22 @@ def _oversize(data: bytes) -> Found | None:
     if len(data) > MAX_BYTES:
         return "", f"{len(data)} bytes; at most {MAX_BYTES} are allowed"
     # The count of openers bounds the depth; documents that could be too deep are rare enough to be scanned.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(data):
         return "", f"nested deeper than {MAX_DEPTH} levels"
     return None
 
 
-def _depth(data: bytes) -> int:
-    depth = deepest = 0
+def _is_too_deep(data: bytes) -> bool:
+    depth = 0
     for token in _STRUCTURE.finditer(data):
         match token[0]:
             case b"[" | b"{":
                 depth += 1
-                deepest = max(deepest, depth)
+                if depth > MAX_DEPTH:
+                    return True
             case b"]" | b"}":
                 depth -= 1
-    return deepest
+    return False
 
 
 def _decode_problem(error: Exception, data: bytes) -> Found:

@@ -11,7 +11,7 @@ from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.graph import Node, needs
 from grayflow.core.reference import Reference
-from grayflow.core.validate import degradations, foreign_hashes
+from grayflow.core.validate import degradations, few, foreign_hashes
 from grayflow.core.writing import Settings
 from grayflow.errors import InvalidFlagError, Problem
 
@@ -149,7 +149,7 @@ def _degraded(document: Flag | Segment | None, settings: Settings) -> tuple[Prob
     if document is None:
         return ()
     kind = "flag" if isinstance(document, Flag) else "segment"
-    found = degradations(document, settings.extensions)
+    found = few(degradations(document, settings.extensions))
     return tuple(Problem(key=document.key, kind=kind, path=path, message=message) for path, message in found)
 
 

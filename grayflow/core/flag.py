@@ -64,7 +64,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class First(Model, frozen=True, kw_only=True):
     """The first of several attributes that holds a usable id."""
 
-    first: Annotated[tuple[Path, ...], Meta(min_length=1)]
+    # At most so many, because each condition looks through them all: a document of 64 KiB could stop the loop for long.
+    first: Annotated[tuple[Path, ...], Meta(min_length=1, max_length=50)]
 
 
 By = Path | First

@@ -6,6 +6,7 @@ pattern) is found by `degradations`: it is refused on write, and on read costs t
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from grayflow.core.extensions import Extensions
@@ -31,6 +32,7 @@ __all__ = [
     "Found",
     "all_conditions",
     "degradations",
+    "few",
     "flag_problems",
     "foreign_hashes",
     "segment_problems",
@@ -39,6 +41,21 @@ __all__ = [
 
 Found = tuple[str, str]
 """Path in the document, and what is wrong there."""
+
+
+_MOST = 50
+"""Of one document. A list of ids may hold a hundred thousand mistakes, and what is found is kept and shown."""
+
+_NAMED = 10
+
+
+def few(found: Iterable[Found]) -> list[Found]:
+    """Return the first problems only, and a last one that says so if there are more."""
+    found = iter(found)
+    told = list(islice(found, _MOST))
+    if next(found, None) is not None:
+        told.append(("", f"and more; these are the first {_MOST}"))
+    return told
 
 
 def walk_conditions(conditions: Iterable[Condition], path: str) -> Iterator[tuple[str, Condition]]:
@@ -65,31 +82,29 @@ def all_conditions(document: Flag | Segment) -> Iterator[tuple[str, Condition]]:
         yield from walk_conditions(rule.when, f"rules[{index}].when")
 
 
-def flag_problems(flag: Flag) -> list[Found]:
-    """Return what is wrong with a flag's document; empty if it can be compiled."""
-    found = [*_variant_problems(flag), *_served_problems(flag)]
-    if flag.targets:
-        found += _target_problems(flag)
+def flag_problems(flag: Flag) -> Iterator[Found]:
+    """Yield what is wrong with a flag's document; nothing if it can be compiled."""
+    yield from _variant_problems(flag)
+    yield from _served_problems(flag)
+    yield from _target_problems(flag)
     if flag.by is not None:
-        found += _by_problems(flag.by, "by")
+        yield from _by_problems(flag.by, "by")
     for index, rule in enumerate(flag.rules):
         path = f"rules[{index}]"
         if rule.percent is not None and abs(rule.percent * 1000 - round(rule.percent * 1000)) > 1e-6:
-            found.append((f"{path}.percent", f"{rule.percent} has more than three decimals"))
+            yield f"{path}.percent", f"{rule.percent} has more than three decimals"
         if rule.by is not None:
-            found += _by_problems(rule.by, f"{path}.by")
-    found += _condition_problems(flag)
-    return found
+            yield from _by_problems(rule.by, f"{path}.by")
+    yield from _condition_problems(flag)
 
 
-def segment_problems(segment: Segment) -> list[Found]:
-    """Return what is wrong with a segment's document."""
-    found = _condition_problems(segment)
+def segment_problems(segment: Segment) -> Iterator[Found]:
+    """Yield what is wrong with a segment's document."""
+    yield from _condition_problems(segment)
     if segment.by is not None:
-        found += _by_problems(segment.by, "by")
+        yield from _by_problems(segment.by, "by")
     for name in ("include", "exclude"):
-        found += _id_problems(getattr(segment, name), name)
-    return found
+        yield from _id_problems(getattr(segment, name), name)
 
 
 def _variant_problems(flag: Flag) -> Iterator[Found]:
@@ -137,7 +152,8 @@ def _serve_problems(flag: Flag, serve: str | Split | None, path: str) -> Iterato
 
 
 def _names(flag: Flag) -> str:
-    return ", ".join(map(repr, flag.variants)) or "none"
+    named = ", ".join(map(repr, islice(flag.variants, _NAMED))) or "none"
+    return named if len(flag.variants) <= _NAMED else f"{named} and {len(flag.variants) - _NAMED} more"
 
 
 def _split_problems(flag: Flag, split: Split, path: str) -> Iterator[Found]:
@@ -190,18 +206,16 @@ def _by_problems(by: Any, path: str) -> Iterator[Found]:
             yield path, "an empty path names no attribute"
 
 
-def _condition_problems(document: Flag | Segment) -> list[Found]:
-    found: list[Found] = []
+def _condition_problems(document: Flag | Segment) -> Iterator[Found]:
     for path, condition in all_conditions(document):
         if isinstance(condition, Bucket):
-            found += _range_problems(condition.ranges, f"{path}.ranges", sized=condition.hash is None)
+            yield from _range_problems(condition.ranges, f"{path}.ranges", sized=condition.hash is None)
             if condition.by is not None:
-                found += _by_problems(condition.by, f"{path}.by")
+                yield from _by_problems(condition.by, f"{path}.by")
         elif isinstance(condition, FlagIs) and condition.off and condition.variants is not None:
-            found.append((path, "either `off` or `variants` can be asked for, not both"))
+            yield path, "either `off` or `variants` can be asked for, not both"
         elif isinstance(condition, Attribute) and condition.name == ():
-            found.append((f"{path}.name", "an empty path names no attribute"))
-    return found
+            yield f"{path}.name", "an empty path names no attribute"
 
 
 def degradations(document: Flag | Segment, extensions: Extensions) -> list[Found]:
