@@ -64,7 +64,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     included, and come back as they were.
 
     Raises:
-        InvalidFlagError: a key that no flag can have, a text with a lone surrogate, an instant beyond 64 bits.
+        InvalidFlagError: a key that no flag can have, a text with a lone surrogate, an instant or the number of a
+            switch-off beyond 64 bits.
     """
 
     kind: DocumentKind
@@ -94,6 +95,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
                 self._refuse(name, "holds a lone surrogate, which is no text")
         if not -(2**63) <= self.at < 2**63:
             self._refuse("at", "is not an instant in nanoseconds")
+        if max(self.marks.passed.values(), default=0) >= 2**63:
+            self._refuse("marks", "names a switch-off beyond 64 bits")
 
     def committed(self, position: Position, before: Document | None, held: Generations, *, nonce: str) -> "Change":
         """
@@ -209,7 +212,10 @@ class Store(ABC):
     """
 
     board: Board | None = None
-    """What running processes write beside the flags; `None` if this store has no place for it."""
+    """What running processes write beside the flags; `None` if it has no place here, see `no_board`."""
+
+    no_board: str = "this store has no place for what running processes write"
+    """Why `board` is `None`, for messages."""
 
     keeps_all_history: bool = False
     """Whether `history`, `changes` and `at` reach back to the first change. Others keep the newest 100 at least."""

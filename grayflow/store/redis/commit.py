@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from grayflow.core.position import Position
 from grayflow.errors import ConflictError, HistoryGoneError
 from grayflow.store.port import SCHEMA, Change, Edit
-from grayflow.store.redis.keys import Keys
+from grayflow.store.redis.keys import Keys, is_revision
 from grayflow.store.redis.layout import Layout
-from grayflow.store.redis.wire import UnreadableError, pairs, read_position, unpack
+from grayflow.store.redis.wire import MESSAGE_LIMIT, UnreadableError, pairs, read_position, unpack
 
 __all__ = [
-    "MESSAGE_LIMIT",
     "commit_arguments",
     "commit_keys",
     "init_arguments",
@@ -19,9 +18,6 @@ __all__ = [
     "read_commit",
     "read_init",
 ]
-
-MESSAGE_LIMIT = 16_384
-"""Bytes of the largest message that carries its change. Beyond it a burst of messages would overrun a slow reader."""
 
 _REMEMBERED_MS = 600_000
 """How long a request id is known."""
@@ -115,7 +111,7 @@ def read_init(answer: Sequence[bytes], layout: Layout) -> Position:
 def _done(answer: Sequence[bytes], layout: Layout) -> dict[bytes, bytes]:
     match answer:
         case [b"done", entry]:
-            return pairs(unpack(entry))
+            return _entry(entry, layout)
         case [b"uninitialised", _]:
             raise layout.missing()
         case [b"newer", schema]:
@@ -124,10 +120,17 @@ def _done(answer: Sequence[bytes], layout: Layout) -> dict[bytes, bytes]:
             raise layout.denied(command)
         case [b"log", what]:
             raise layout.damaged(f"its log is inconsistent: {what.decode(errors='replace')}")
-        case [b"forgotten", revision]:
+        case [b"forgotten", revision] if is_revision(revision):
             # Done within the last ten minutes, and pushed out of the log by thousands of later changes.
             raise HistoryGoneError(int(revision), oldest=int(revision) + 1)
         case [b"damaged", what]:
             raise layout.damaged(f"{what.decode(errors='replace')} is not as grayflow leaves it")
         case _:
             raise layout.damaged(f"the script answered {answer!r:.100}")
+
+
+def _entry(data: bytes, layout: Layout) -> dict[bytes, bytes]:
+    try:
+        return pairs(unpack(data))
+    except UnreadableError as error:
+        raise layout.damaged(f"the answer cannot be read ({error})") from error

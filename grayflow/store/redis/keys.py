@@ -24,7 +24,7 @@ Contract: other processes and other releases read these names. A change of them 
 
 from grayflow.store.port import DocumentKind
 
-__all__ = ["REVISION_LIMIT", "Keys", "field", "is_revision", "type_of"]
+__all__ = ["REVISION_LIMIT", "Keys", "field", "is_generation", "is_revision", "type_of"]
 
 REVISION_LIMIT = 10**15
 """
@@ -36,6 +36,11 @@ At a thousand changes a second it is reached after 30,000 years; data beyond it 
 def is_revision(text: bytes) -> bool:
     """Whether `text` is a revision as the script writes one."""
     return text.isdigit() and len(text) <= 15
+
+
+def is_generation(text: bytes) -> bool:
+    """Whether `text` is the number of a switch-off; see `Edit`."""
+    return text.isdigit() and len(text) <= 19 and int(text) < 2**63
 
 
 def field(key: str) -> bytes:

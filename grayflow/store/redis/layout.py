@@ -133,6 +133,18 @@ class Layout:
         except UnreadableError as error:
             raise self.damaged(f"entry {entry[0].decode(errors='replace')} of its log is unreadable") from error
 
+    def base(self, meta: Meta) -> int:
+        """
+        Return the revision after which the log has no hole.
+
+        Raises:
+            StoreFormatError: it is damaged.
+        """
+        base = meta.get("base", b"0")
+        if not is_revision(base):
+            raise self.damaged("its base is no revision")
+        return int(base)
+
     def epochs(self, value: bytes | None) -> list[str]:
         """Read the list of epochs that this one replaces; one that cannot be read replaces none."""
         try:

@@ -6,6 +6,7 @@ other task run while the bytes are there: 250 kB of short texts stop the loop fo
 bytes in a plain loop, several times as fast, and pauses now and then. With hiredis there is no need of it.
 """
 
+import re
 from asyncio import IncompleteReadError, StreamReader
 from typing import Any
 
@@ -20,6 +21,8 @@ _PIECE = 65_536
 
 _AT_ONCE = 4000
 """Values between two pauses: 2 ms or so."""
+
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,20}")
 
 _CLOSED = "Connection closed by server."
 
@@ -85,7 +88,7 @@ class _Answer:
                 return at
             kind, head = data[at : at + 1], data[at + 1 : end]
             after = end + 2
-            if kind == b"$" and head != b"-1":
+            if kind == b"$" and head.isdigit():
                 stop = after + int(head)
                 if stop + 2 > len(data):
                     self.missing = stop + 2 - len(data)
@@ -113,15 +116,18 @@ class _Answer:
         match kind:
             case b"+":
                 self._add(head)
-            case b":":
+            case b":" if _INTEGER.fullmatch(head):
                 self._add(int(head))
             case b"-":
                 self._add(self._parse_error(head.decode(errors="replace")))
-            case b"*" if head not in {b"-1", b"0"}:
+            case b"*" if head.isdigit() and int(head):
                 values: list[Any] = []
                 self._open[-1][0].append(values)
                 self._open.append((values, int(head)))
-            case b"*" | b"$":
-                self._add([] if head == b"0" else None)
+            case b"*" if head.isdigit():
+                self._add([])
+            case b"*" | b"$" if head == b"-1":
+                self._add(None)
             case _:
+                # A length that goes back, as `$-7`, would be read again for ever.
                 raise InvalidResponse(f"Protocol Error: {(kind + head)[:100]!r}")

@@ -199,7 +199,8 @@ local function checked(asked, meta)
   local held = redis.call('HGET', KEYS[2], asked.key)
   -- A value without a revision was put there by hand: it counts as revision 0, so that it can be edited away.
   local was, before = string.match(held or '', '^(%d+):(.*)$')
-  was, before = was or '0', before or ''
+  was = revision_of(was)
+  was, before = decimal(was or 0), was and before or ''
   -- Before the conflict: `doctor` tries its rights with an edit that can only conflict.
   local denied = denial({
     {'XADD', KEYS[4], '*', 'f', 'v'}, {'XADD', KEYS[5], '*', 'f', 'v'}, {'DEL', KEYS[5]},

@@ -217,7 +217,7 @@ class RedisStore(Store):
         if not entries:
             return position.revision + 1
         # Below `base` there may be entries with a hole behind them, from before a repair.
-        return max(self._layout.change(entries[0]).revision, int(values.get("base", b"0")) + 1)
+        return max(self._layout.change(entries[0]).revision, self._layout.base(values) + 1)
 
     async def clock_offset(self) -> float | None:
         """See `Store.clock_offset`. A reader may not ask the server for the time."""

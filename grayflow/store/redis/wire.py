@@ -21,9 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from grayflow.core.generations import Generation, Generations
 from grayflow.core.position import Document, Position
 from grayflow.store.port import Change, Changed, DocumentKind, Event, Gap
-from grayflow.store.redis.keys import is_revision
+from grayflow.store.redis.keys import is_generation, is_revision
 
 __all__ = [
+    "MESSAGE_LIMIT",
     "UnreadableError",
     "pack",
     "pairs",
@@ -34,6 +35,12 @@ __all__ = [
     "read_position",
     "unpack",
 ]
+
+MESSAGE_LIMIT = 16_384
+"""
+Bytes of the largest message that carries its change. Beyond it a burst of messages would overrun a slow reader, so
+nobody writes one; who hears one all the same looks at the store instead.
+"""
 
 _MAGIC = b"gf1"
 _KINDS: dict[bytes, DocumentKind] = {b"flag": "flag", b"segment": "segment"}
@@ -92,13 +99,15 @@ def read_generations(value: bytes) -> Generations:
     parts = unpack(value)
     if len(parts) % 3:
         raise UnreadableError("generations come in threes")
+    if not all(is_generation(parts[i + 1]) and is_generation(parts[i + 2]) for i in range(0, len(parts), 3)):
+        raise UnreadableError("a generation is no number")
     try:
         return {
             parts[i].decode(): Generation(off=int(parts[i + 1]), armed=int(parts[i + 2]))
             for i in range(0, len(parts), 3)
         }
-    except ValueError as error:
-        raise UnreadableError("a generation is no number, or a name no text") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableError("the name of a variant is no text") from error
 
 
 def read_position(fields: Mapping[bytes, bytes]) -> Position:
@@ -126,19 +135,21 @@ def read_change(fields: Mapping[bytes, bytes]) -> Change:
     """
     position = read_position(fields)
     try:
-        kind, was = _KINDS[fields[b"kind"]], int(fields.get(b"was", b"0"))
+        kind, live, was, at = _KINDS[fields[b"kind"]], fields[b"live"], fields.get(b"was", b"0"), int(fields[b"at"])
+        if live not in {b"0", b"1"} or not is_revision(was) or not -(2**63) <= at < 2**63:
+            raise UnreadableError(f"a field of revision {position.revision} cannot be")
         return Change(
             position=position,
             previous=fields[b"prev"].decode(),
             kind=kind,
             key=fields[b"key"].decode(),
-            document=fields[b"doc"] if fields[b"live"] == b"1" else None,
-            before=Document(was, fields[b"before"]) if was else None,
+            document=fields[b"doc"] if live == b"1" else None,
+            before=Document(int(was), fields[b"before"]) if int(was) else None,
             generations=read_generations(fields[b"gens"]),
             action=fields[b"action"].decode(),
             actor=fields[b"actor"].decode(),
             reason=fields[b"reason"].decode(),
-            at=int(fields[b"at"]),
+            at=at,
             request_id=fields[b"request"].decode(),
         )
     except (KeyError, ValueError) as error:
@@ -149,6 +160,8 @@ def read_message(data: bytes) -> Event:
     """Read what was published. Whatever cannot be read is a `Gap`: the reader looks at the store instead."""
     if not data.startswith(_MAGIC):
         return Gap("a message is not of this release")
+    if len(data) > MESSAGE_LIMIT:
+        return Gap("a message is larger than any that grayflow writes")
     try:
         fields = pairs(unpack(data[len(_MAGIC) :]))
         if b"gap" in fields:
@@ -159,5 +172,13 @@ def read_message(data: bytes) -> Event:
 
 
 def pairs(parts: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return names and values that stand in turn as a mapping."""
-    return dict(zip(parts[::2], parts[1::2], strict=False))
+    """
+    Return names and values that stand in turn as a mapping.
+
+    Raises:
+        UnreadableError: the last name has no value, or one stands there twice.
+    """
+    named = dict(zip(parts[::2], parts[1::2], strict=False))
+    if 2 * len(named) != len(parts):
+        raise UnreadableError("names and values do not stand in turn")
+    return named

@@ -12,8 +12,8 @@ from grayflow.core.position import Document
 from grayflow.errors import HistoryGoneError, StoreFormatError
 from grayflow.store.port import Changed, Edit
 from grayflow.store.redis import RedisStore
-from grayflow.store.redis.commit import MESSAGE_LIMIT
 from grayflow.store.redis.keys import REVISION_LIMIT
+from grayflow.store.redis.wire import MESSAGE_LIMIT
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer
 from tests.store.redis.conftest import OpenRedis
@@ -21,7 +21,7 @@ from tests.store.redis.conftest import OpenRedis
 pytestmark = pytest.mark.anyio
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12) | st.sampled_from("abc")
-numbers = st.integers(-5, 5) | st.integers(2**52, 2**70) | st.integers(0, 10**6)
+numbers = st.integers(-5, 5) | st.integers(2**52, 2**63 - 1) | st.integers(0, 10**6)
 all_marks = st.builds(
     Marks,
     off=st.lists(names, max_size=3).map(tuple),
