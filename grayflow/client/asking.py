@@ -155,7 +155,7 @@ class Asking:
 
     # Units of work
 
-    def scope(self, context: AnyContext = None, *, at_least: str | Position | None = None) -> Scope:
+    def scope(self, context: AnyContext = None, *, at_least: str | Position | None = None, pin: bool = True) -> Scope:
         """
         Pin one snapshot, its freshness, one instant and a context for a unit of work.
 
@@ -170,11 +170,14 @@ class Asking:
             at_least: A position's token, such as `flags.position.token()` of the process that sent a message. Needs
                 `async with`: entering waits up to `confirm_timeout` until the flags have that change, asks the store
                 once if they have not, and then goes on; decisions are `stale` if that was in vain. It pins anew.
+            pin: False only binds the context, for what lasts long (a connection, a consumer): evaluations inside see
+                every change, and scopes inside, one per message, pin. In a scope that pins already it changes nothing.
 
         Raises:
             TypeError: the context is neither a `Context` nor a mapping.
+            ConfigurationError: `at_least` without `async with`, or with `pin=False`.
         """
-        return Scope(self._evaluator, context, at_least)
+        return Scope(self._evaluator, context, at_least, pin=pin)
 
     def override(self, values: Mapping[str, Any] | None = None, /, **flags: Any) -> Override:
         """

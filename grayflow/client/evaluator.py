@@ -245,6 +245,11 @@ class Evaluator:
             frame.quicken(frame.view)
         return frame
 
+    def bind(self, context: Context | None) -> Frame:
+        """Return a frame that has a context and pins nothing."""
+        around = self.frames.get()
+        return Frame(around.context if context is None else context, around.nearest_open())
+
     async def pin_at_least(self, context: Context | None, at_least: str | Position) -> Frame:
         """Wait for a change, then pin the current view; stale, if the change was not reached."""
         try:

@@ -70,6 +70,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The client's."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether a load balancer should send requests here: there are flags, however old, and the client runs."""
+        return self.state in {"fresh", "stale", "expired"}
+
 
 def examine(
     state: HealthState,

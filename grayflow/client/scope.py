@@ -114,6 +114,9 @@ class Host(Protocol):
     def pin(self, context: Context | None) -> Frame:
         """Return a frame that pins what counts here, not yet open to anybody."""
 
+    def bind(self, context: Context | None) -> Frame:
+        """Return a frame that has a context and pins nothing."""
+
     async def pin_at_least(self, context: Context | None, at_least: "str | Position") -> Frame:
         """Wait for a change, then return a frame that pins the current view, stale if the change was not reached."""
 
@@ -125,9 +128,12 @@ class Scope:
     Use it once. Inside, `position` says what is pinned.
     """
 
-    def __init__(self, host: Host, context: Any, at_least: "str | Position | None") -> None:
+    def __init__(self, host: Host, context: Any, at_least: "str | Position | None", *, pin: bool) -> None:
+        if at_least is not None and not pin:
+            raise ConfigurationError("a scope waits for at_least in order to pin it; leave out pin=False")
         self._host = host
         self._at_least = at_least
+        self._pin = pin
         self._context = None if context is None else as_context(context, host.context_type)
         self._frame: Frame | None = None
         self._token: Token[Frame] | None = None
@@ -148,15 +154,15 @@ class Scope:
                 "at_least waits for a change, so the block is: async with flags.scope(..., at_least=token):"
             )
         self._check_new()
-        return self._enter(self._host.pin(self._context))
+        return self._enter(self._host.pin(self._context) if self._pin else self._host.bind(self._context))
 
     def __exit__(self, *exc: object) -> None:
         self._leave()
 
     async def __aenter__(self) -> Self:
-        self._check_new()
         if self._at_least is None:
-            return self._enter(self._host.pin(self._context))
+            return self.__enter__()
+        self._check_new()
         return self._enter(await self._host.pin_at_least(self._context, self._at_least))
 
     async def __aexit__(self, *exc: object) -> None:

@@ -304,3 +304,42 @@ async def test_a_closed_client_does_not_wait(make: Make, store: Faulty):
 
     assert (decision.value, decision.stale) == (True, True)
     await until(lambda: flags.health.state == "closed")
+
+
+async def test_an_unpinned_scope_binds_the_context_and_sees_every_change(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **FOR_ANNA)
+    async with make() as flags:
+        with flags.scope(ANNA, pin=False):
+            assert flags.peek("f") is True
+            assert flags.snapshot is not None
+            await put(store, "f", **OFF)
+            await clock.advance(0)
+
+            assert flags.peek("f") is False
+            assert await flags.is_enabled("f") is False
+
+
+async def test_a_scope_inside_an_unpinned_one_takes_its_context_and_pins(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **FOR_ANNA)
+    async with make() as flags:
+        with flags.scope(ANNA, pin=False), flags.scope():
+            await put(store, "f", **OFF)
+            await clock.advance(0)
+
+            assert flags.peek("f") is True
+
+
+async def test_an_unpinned_scope_does_not_undo_a_pin_around_it(make: Make, store: Faulty, clock: FakeClock):
+    await put(store, "f", **FOR_ANNA)
+    async with make() as flags:
+        with flags.scope(BEN), flags.scope(ANNA, pin=False):
+            await put(store, "f", **OFF)
+            await clock.advance(0)
+
+            assert flags.peek("f") is True
+
+
+async def test_a_scope_cannot_wait_for_a_change_and_not_pin_it(make: Make):
+    async with make() as flags:
+        with pytest.raises(ConfigurationError, match="leave out pin=False"):
+            flags.scope(ANNA, at_least="e:1:n", pin=False)
