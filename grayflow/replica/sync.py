@@ -2,7 +2,8 @@
 Asking the store: is this still the current position? If not, what happened since? And last, load it all.
 
 Questions are asked one round at a time. Whoever wants one while a round runs shares the next round, so however many
-reasons there are to ask, at most one round runs and at most one waits.
+reasons there are to ask, at most one round runs and at most one waits; and where there is always a reason, the next one
+waits a little (`pace.py`).
 """
 
 import logging
@@ -20,6 +21,7 @@ from grayflow.errors import NotInitializedError, StoreAccessError, StoreError, S
 from grayflow.replica.backoff import Backoff
 from grayflow.replica.holder import Holder
 from grayflow.replica.loading import Slices, assemble
+from grayflow.replica.pace import Pace
 from grayflow.replica.troubles import Troubles, foreign
 from grayflow.replica.waiting import pause
 from grayflow.store.port import Change, State, Store
@@ -35,6 +37,12 @@ ACCESS_WAIT_S = 5.0
 
 _HERD_S = 5.0
 _ATTEMPTS = 3
+
+_APART_S = 0.2
+"""Between two rounds, when there is always a reason for another; less where the store is polled as often as that."""
+
+_MEANWHILE = 1000
+"""Changes that are kept while everything is loaded. A flood of them must not fill the memory; after it we ask again."""
 
 
 class Round:
@@ -78,6 +86,7 @@ class Sync:
         self._clock, self._random, self._ttl_s = clock, random, ttl_s
         self._builder, self._loaded = builder, loaded
         self._backoff = Backoff(random)
+        self._pace = Pace(min(_APART_S, ttl_s / 4))
         self._retry_s: float | None = None
         self._waiting: Round | None = None
         self._running: Round | None = None
@@ -108,24 +117,32 @@ class Sync:
 
     def hear(self, change: Change) -> None:
         """Take in a change that was pushed; anything but the next one or a known one makes a round."""
-        if self._meanwhile is not None:
+        full = self._meanwhile is not None and len(self._meanwhile) >= _MEANWHILE
+        if self._meanwhile is not None and not full:
             self._meanwhile.append(change)
-        if self._holder.apply(change) == "doubt":
+        if self._holder.apply(change) == "doubt" or full:
             self.request()
 
     async def run(self) -> None:
         """Do the rounds that are asked for, and those that a failure makes necessary; for ever."""
         while True:
-            if self._retry_s is None:
-                await self._wake.wait()
-            else:
-                await pause(self._clock, self._retry_s, self._wake)
+            await self._due()
             current = self._running = self.request()
             self._waiting, self._wake = None, anyio.Event()
             try:
                 await self._attempt(current)
             finally:
                 current.done.set()
+
+    async def _due(self) -> None:
+        """Return when a round is asked for or has to be repeated, and either it is urgent or the last few are past."""
+        if self._retry_s is None:
+            await self._wake.wait()
+        else:
+            await pause(self._clock, self._retry_s, self._wake)
+        if wait_s := self._pace.wait_s(self._clock.monotonic()):
+            await pause(self._clock, wait_s, self.request().hurry)
+        self._pace.asked(self._clock.monotonic())
 
     async def _attempt(self, current: Round) -> None:
         try:
