@@ -1,8 +1,8 @@
 """
 Stores around stores: one behaviour added, everything else passed on.
 
-A wrapper overrides the hook `around`, through which every verb goes, or single verbs. Each passes the contract of a
-store, so wrappers stack; `repr` prints the stack.
+A wrapper overrides the hook `around`, through which every verb goes, those of the board too, or single verbs. Each
+passes the contract of a store, so wrappers stack; `repr` prints the stack.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ import msgspec
 
 from grayflow.errors import ReadOnlyError
 from grayflow.store.port import Change, Document, DocumentKind, Edit, Event, Generations, Position, State, Store
+from grayflow.store.wrapped_board import WrappedBoard
 
 __all__ = ["Call", "ReadOnly", "Recording", "Wrapper"]
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of a verb: its name and its arguments by name, defaults included."""
+    """One call of a verb: its name (`load`; of the board `board.put`) and its arguments by name, defaults included."""
 
     verb: str
     arguments: Mapping[str, Any] = {}
@@ -40,6 +41,8 @@ class Wrapper(Store):
         self.namespace = inner.namespace
         self.initialised_by_writer = inner.initialised_by_writer
         self.keeps_all_history = inner.keeps_all_history
+        self.board = None if inner.board is None else WrappedBoard(inner.board, self._around_board)
+        self.no_board = inner.no_board
 
     async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002 - the hook's
         """
@@ -118,13 +121,22 @@ class Wrapper(Store):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
 
+    async def _around_board(self, verb: str, arguments: Mapping[str, Any], proceed: Callable[[], Awaitable[T]]) -> T:
+        return await self.around(Call(f"board.{verb}", arguments), proceed)
+
 
 class ReadOnly(Wrapper):
-    """A store that cannot be changed through this object: `commit` and `init` raise `ReadOnlyError`."""
+    """
+    A store that cannot be changed through this object: `commit` and `init` raise `ReadOnlyError`.
+
+    It has no board, since a board is there to be written: who reads only reports nothing and takes no work.
+    """
 
     def __init__(self, inner: Store) -> None:
         super().__init__(inner)
         self.initialised_by_writer = False
+        self.board = None
+        self.no_board = f"namespace {self.namespace!r} at {self.place} is opened for reading only"
 
     async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
         """See `Wrapper.around`."""

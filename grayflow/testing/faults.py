@@ -27,7 +27,8 @@ class Faulty(Wrapper):
     Passes everything on until a fault is switched on; `heal` switches all of them off.
 
     Faults are named by verb: `position`, `load`, `get`, `changes`, `follow`, `commit`, `history`, `oldest`, `at`,
-    `init`, `replaced`. Blocks of `follow` that are open feel `down` and `deaf` at once.
+    `init`, `replaced`, and of the board `board.put`, `board.claim` and so on. Blocks of `follow` that are open feel
+    `down` and `deaf` at once.
 
     Args:
         inner: The store that does the work.
