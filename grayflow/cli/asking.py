@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from grayflow.cli.render import print_line
 from grayflow.cli.session import Session
+from grayflow.cli.words import safe
 
 __all__ = ["ask", "somebody_is_there"]
 
@@ -23,7 +25,7 @@ def ask(session: Session, question: str) -> bool | None:
         KeyboardInterrupt: Ctrl-C.
     """
     with _interruptible():
-        session.err.print(f"{question} [y/N] ", end="")
+        print_line(session.err, f"{safe(question, lines=False)} [y/N] ", end="")
         try:
             return input().strip().lower() in {"y", "yes"}
         except EOFError:

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from grayflow.admin.formats import format_of, read_text
 from grayflow.cli.examination import Check, examine
 from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson, ExtensionsName, context_type_named, extensions_named, read_bytes
+from grayflow.cli.render import print_line
 from grayflow.cli.session import Session
 from grayflow.cli.words import counted, unreadable
 from grayflow.clock import SystemClock
@@ -101,8 +101,7 @@ def _finding(problem: Problem) -> Finding:
 def _tell_findings(session: Session, found: tuple[Finding, ...], documents: int) -> None:
     for finding in found:
         text = str(finding).removeprefix(f"{finding.severity}: ")
-        line = Text.assemble((f"{finding.severity}: ", _STYLES[finding.severity]), text)
-        session.out.print(line, soft_wrap=not session.out.is_terminal)
+        print_line(session.out, (f"{finding.severity}: ", _STYLES[finding.severity]), text)
     errors = sum(finding.severity == "error" for finding in found)
     counts = f"{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}"
     session.note(f"{counted(documents, 'document')}: {counts}")
@@ -125,7 +124,6 @@ async def doctor(session: Session, *, extensions: ExtensionsName = None, as_json
 
 def _tell_checks(session: Session, checks: tuple[Check, ...]) -> None:
     for one in checks:
-        head = Text.assemble((f"{one.status:<8}", _STYLES[one.status]), (f"{one.name:<12} ", "bold"), one.found)
-        session.out.print(head, soft_wrap=not session.out.is_terminal)
+        print_line(session.out, (f"{one.status:<8}", _STYLES[one.status]), (f"{one.name:<12} ", "bold"), one.found)
         if one.remedy:
-            session.out.print(Text(f"{'':<21}→ {one.remedy}", "cyan"), soft_wrap=not session.out.is_terminal)
+            print_line(session.out, (f"{'':<21}→ {one.remedy}", "cyan"))

@@ -68,7 +68,7 @@ async def list_(
         cells = Text(one.key), Text(state, STATE_STYLES[state]), Text(serves(flag)), Text(str(one.revision))
         rows.append((*cells, Text(owner), Text(tags)))
     if rows:
-        print_table(session.out, ("key", "state", "serves", "rev", "owner", "tags"), rows, fold="serves")
+        print_table(session.out, ("key", "state", "serves", "rev", "owner", "tags"), rows)
     else:
         session.note(f"no such flags in namespace {session.namespace!r}")
 
@@ -101,7 +101,7 @@ def _list_segments(session: Session, found: list[SegmentEntry], *, as_json: bool
         owner, tags = segment.owner or "", ", ".join(segment.tags)
         rows.append((Text(one.key), Text(members), Text(str(one.revision)), Text(owner), Text(tags)))
     if rows:
-        print_table(session.out, ("key", "members", "rev", "owner", "tags"), rows, fold="members")
+        print_table(session.out, ("key", "members", "rev", "owner", "tags"), rows)
     else:
         session.note(f"no such segments in namespace {session.namespace!r}")
 
@@ -222,7 +222,7 @@ async def stale(
     elif found:
         facts = ((one.key, one.why, one.since.isoformat()[:10], one.detail, one.owner or "") for one in found)
         rows = [[Text(fact) for fact in row] for row in facts]
-        print_table(session.out, ("key", "why", "since", "detail", "owner"), rows, fold="detail")
+        print_table(session.out, ("key", "why", "since", "detail", "owner"), rows)
     else:
         session.note("no stale flags")
     return Exit.NO if found else Exit.OK

@@ -13,7 +13,7 @@ from rich.text import Text
 from grayflow.admin import Difference, Explanation, Preview
 from grayflow.admin.diff import plain
 from grayflow.admin.wording import rule_line, serve_text
-from grayflow.cli.words import brief, condition_text, counted, moment, state_of, step_text
+from grayflow.cli.words import brief, condition_text, counted, id_text, moment, safe, state_of, step_text
 from grayflow.core.codec import pretty
 from grayflow.core.entry import FlagEntry
 from grayflow.core.flag import Flag, Segment
@@ -27,6 +27,7 @@ __all__ = [
     "print_diff",
     "print_document",
     "print_explanation",
+    "print_line",
     "print_preview",
     "print_table",
 ]
@@ -42,27 +43,44 @@ STATE_STYLES = {
 PIPE_WIDTH = 1000
 """How wide a console is taken to be that is no terminal and was given no width."""
 _SHOWN_IDS = 8
+_WHOLE = frozenset({"state", "rev", "when (UTC)", "why", "since", "contexts"})
+"""Columns that never wrap. They are short: one that is long and does not wrap would push keys off the screen."""
 
 
-def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, fold: str = "") -> None:
+def print_line(console: Console, *parts: str | tuple[str, str], end: str = "\n") -> None:
+    """
+    Print parts of one line, each with its style if it has one; what stored text holds of control characters is shown.
+
+    A pipe gets the line as it is, a terminal wrapped between words.
+    """
+    safe_parts = (safe(part) if isinstance(part, str) else (safe(part[0]), part[1]) for part in parts)
+    console.print(Text.assemble(*safe_parts), soft_wrap=not console.is_terminal, end=end)
+
+
+def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
     """
     Print rows under headings, without frames.
 
     Args:
         console: Where to. A terminal gets lines that fit it; what reads a pipe gets each row on one line, and quickly.
-        columns: Headings.
+        columns: Headings. Where a line is too short the widest columns wrap, but for those in `_WHOLE`.
         rows: Cells.
-        fold: The column that wraps where a line is too short; keys do, too.
     """
+    shown = [[_safe_cell(cell) for cell in row] for row in rows]
     if console.width >= PIPE_WIDTH:
-        _print_plainly(console, [[Text(name.upper()) for name in columns], *rows])
+        _print_plainly(console, [[Text(name.upper()) for name in columns], *shown])
         return
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name.upper(), no_wrap=name not in {fold, "key"}, overflow="fold")
-    for row in rows:
+        made.add_column(name.upper(), no_wrap=name in _WHOLE, overflow="fold")
+    for row in shown:
         made.add_row(*row)
     console.print(made)
+
+
+def _safe_cell(cell: Text) -> Text:
+    plain = safe(cell.plain)
+    return cell if plain == cell.plain else Text(plain, cell.style)
 
 
 def _print_plainly(console: Console, rows: Sequence[Sequence[Text]]) -> None:
@@ -82,7 +100,7 @@ def print_changes(console: Console, changes: Iterable[Change], *, keys: bool) ->
         named = (change.key if change.kind == "flag" else f"segment {change.key}",) if keys else ()
         cells = (str(change.revision), when, change.actor, change.action, *named, change.reason)
         rows.append([Text(cell) for cell in cells])
-    print_table(console, columns, rows, fold="reason")
+    print_table(console, columns, rows)
 
 
 def print_diff(console: Console, differences: Sequence[Difference]) -> None:
@@ -95,10 +113,11 @@ def print_diff(console: Console, differences: Sequence[Difference]) -> None:
                 ids = ", ".join(brief(getattr(one, name)) for one in told[:_SHOWN_IDS])
                 more = f", … {len(told) - _SHOWN_IDS} more" if len(told) > _SHOWN_IDS else ""
                 place = several[0].place.rpartition("[")[0]
-                _line(console, f"{sign} {place}: {ids}{more}", style)
+                print_line(console, (safe(f"{sign} {place}: {ids}{more}", lines=False), style))
             else:
                 for one in told:
-                    _line(console, f"{sign} {one.place}: {brief(getattr(one, name), 2000)}", style)
+                    line = f"{sign} {one.place}: {brief(getattr(one, name), 2000)}"
+                    print_line(console, (safe(line, lines=False), style))
 
 
 def _list_of(one: Difference) -> object:
@@ -109,15 +128,11 @@ def _list_of(one: Difference) -> object:
     return one.path, id(one)
 
 
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
-
-
 def print_preview(console: Console, preview: Preview) -> None:
     """Print who would be served something else."""
     counts = preview.counts()
     if not counts:
-        _line(console, f"nobody would be served anything else (tried {counted(preview.contexts, 'context')})")
+        print_line(console, f"nobody would be served anything else (tried {counted(preview.contexts, 'context')})")
         return
     rows = []
     for (flag, before, after), count in counts.items():
@@ -130,7 +145,7 @@ def print_explanation(console: Console, told: Explanation, flag: Flag | None) ->
     """Print a decision and the way to it."""
     decision = told.decision
     answer = "the caller's default" if decision.variant is None else f"{decision.variant} = {brief(decision.value)}"
-    console.print(Text.assemble((decision.key, "bold"), " → ", (answer, "bold")), soft_wrap=not console.is_terminal)
+    print_line(console, (decision.key, "bold"), " → ", (safe(answer, lines=False), "bold"))
     facts = [f"reason {decision.reason}"]
     if decision.rule is not None:
         facts.append(f"rule {decision.rule!r}")
@@ -138,11 +153,11 @@ def print_explanation(console: Console, told: Explanation, flag: Flag | None) ->
         facts.append(f"revision {decision.revision}")
     if decision.error is not None:
         facts.append(f"error {decision.error}: {decision.detail}")
-    _line(console, "  " + ", ".join(facts))
+    print_line(console, "  " + ", ".join(facts))
     if flag is not None:
         _steps(console, told.steps, flag, "  ")
     for key, steps in told.others.items():
-        _line(console, f"  flag {key!r} was asked:")
+        print_line(console, f"  flag {key!r} was asked:")
         _steps(console, steps, None, "    ")
 
 
@@ -150,24 +165,23 @@ def _steps(console: Console, steps: Iterable[Step], flag: Flag | None, indent: s
     for step in steps:
         mark, style = ("✓", "green") if step.passed else ("✗", "red")
         words: Any = "" if flag is None else step_text(flag, step.path)
-        text = Text.assemble(indent, (mark, style), f" {step.path}", (f"  {words}" if words else "", "dim"))
-        console.print(text, soft_wrap=not console.is_terminal)
+        looked = safe(f"  {words}", lines=False) if words else ""
+        print_line(console, indent, (mark, style), f" {safe(step.path, lines=False)}", (looked, "dim"))
 
 
 def print_document(console: Console, kind: str, document: Document, now: int, decoded: Flag | Segment | None) -> None:
     """Print a flag in words, or any other document as JSON."""
     if not isinstance(decoded, Flag):
-        _line(console, f"{kind}, revision {document.revision}")
+        print_line(console, f"{kind}, revision {document.revision}")
         value = plain(document.data, "segment" if kind == "segment" else "flag")
-        console.print(Text(value if isinstance(value, str) else pretty(value)), soft_wrap=not console.is_terminal)
+        print_line(console, value if isinstance(value, str) else pretty(value))
         return
     state = state_of(FlagEntry(decoded.key, decoded, document.revision), now)
-    heading = Text.assemble(
-        (decoded.key, "bold"), "  ", (state, STATE_STYLES[state]), f"  revision {document.revision}"
-    )
-    console.print(heading, soft_wrap=not console.is_terminal)
+    print_line(console, (decoded.key, "bold"), "  ", (state, STATE_STYLES[state]), f"  revision {document.revision}")
     for name, text in _facts(decoded):
-        console.print(Text.assemble((f"  {name:<13} ", "dim"), text), soft_wrap=not console.is_terminal)
+        # A text of several lines stays behind its name: no line of it can be taken for a fact of its own.
+        shown = safe(text).replace("\n", f"\n{'':<16}")
+        print_line(console, (f"  {safe(name, lines=False):<13} ", "dim"), shown)
 
 
 def _facts(flag: Flag) -> Iterator[tuple[str, str]]:
@@ -181,7 +195,7 @@ def _facts(flag: Flag) -> Iterator[tuple[str, str]]:
         yield "requires", condition_text(condition)
     for variant, ids in flag.targets.items():
         more = f", … {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
-        yield f"list {variant}", ", ".join(map(str, ids[:_SHOWN_IDS])) + more
+        yield f"list {variant}", ", ".join(map(id_text, ids[:_SHOWN_IDS])) + more
     for index, rule in enumerate(flag.rules):
         yield "rule", rule_line(flag, index).removeprefix("rule ")
         for condition in rule.when:

@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.text import Text
 
 from grayflow.admin import Admin
-from grayflow.cli.render import PIPE_WIDTH
+from grayflow.cli.render import PIPE_WIDTH, print_line
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
 from grayflow.errors import ConfigurationError, Problem
@@ -90,14 +89,14 @@ class Session:
         sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
         sys.stdout.flush()
 
-    def say(self, text: str, style: str = "") -> None:
+    def say(self, text: str) -> None:
         """Print a sentence. A pipe gets it on one line, a terminal wrapped between words."""
-        self.out.print(Text(text, style=style), soft_wrap=not self.out.is_terminal)
+        print_line(self.out, text)
 
     def note(self, text: str, word: str = "note") -> None:
         """Print a remark beside the answer, on stderr."""
         style = {"error": "bold red", "warning": "yellow"}.get(word, "cyan")
-        self.err.print(Text.assemble((f"{word}: ", style), text), soft_wrap=not self.err.is_terminal)
+        print_line(self.err, (f"{word}: ", style), text)
 
     def warn(self, problems: tuple[Problem, ...]) -> None:
         """Print what is probably not what was meant, on stderr."""

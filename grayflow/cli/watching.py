@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from grayflow.cli.exits import Exit
+from grayflow.cli.render import print_line
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import change_shape
-from grayflow.cli.words import moment
+from grayflow.cli.words import moment, safe
 from grayflow.clock import SystemClock
 from grayflow.core.position import Position
 from grayflow.errors import StoreError, StoreUnavailableError
@@ -93,8 +93,8 @@ class _Watcher:
         name = change.key if change.kind == "flag" else f"segment {change.key}"
         cells = (moment(change.at), str(change.revision), name, change.action, change.actor, change.reason)
         if self._plain:
-            print(*(" ".join(cell.split()) for cell in cells), sep="\t", flush=True)  # noqa: T201
+            print(*(" ".join(safe(cell).split()) for cell in cells), sep="\t", flush=True)  # noqa: T201
             return
         styles = ("dim", "dim", "bold", "yellow" if "off" in change.action else "green", "", "dim")
-        parts = [(f"{cell}  ", style) for cell, style in zip(cells, styles, strict=True)]
-        self._session.out.print(Text.assemble(*parts), soft_wrap=not self._session.out.is_terminal)
+        parts = [(f"{safe(cell, lines=False)}  ", style) for cell, style in zip(cells, styles, strict=True)]
+        print_line(self._session.out, *parts)

@@ -24,7 +24,34 @@ from grayflow.core.flag import (
 from grayflow.core.snapshot import Snapshot
 from grayflow.errors import Problem
 
-__all__ = ["brief", "condition_text", "counted", "moment", "serves", "state_of", "step_text", "unreadable"]
+__all__ = [
+    "brief",
+    "condition_text",
+    "counted",
+    "id_text",
+    "moment",
+    "safe",
+    "serves",
+    "state_of",
+    "step_text",
+    "unreadable",
+]
+
+# What moves the cursor, changes colours or titles, or turns the order of what is read: C0 but the tab and the newline,
+# C1 (to a terminal U+009B is ESC [), line and paragraph separators, and the marks that turn the direction of text.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def safe(text: str, *, lines: bool = True) -> str:
+    """
+    Return stored text for a terminal: whoever wrote a flag must not steer the screen of whoever reads it.
+
+    Args:
+        text: Any.
+        lines: Whether its newlines may stay; else they are written out like everything that is not shown.
+    """
+    shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return shown if lines else shown.replace("\n", "\\n")
 
 
 def moment(at: int) -> str:
@@ -151,6 +178,12 @@ def _attribute(condition: Attribute) -> str:
         shown.append(f"… {len(condition.values) - 5} more")
     negated = "not " if condition.negate else ""
     return " ".join([f"{name} {negated}{condition.op}", ", ".join(shown)]).rstrip()
+
+
+def id_text(unit: str | int) -> str:
+    """Return an id as it stands in a list; in quotes where it would not be seen, or taken for several."""
+    text = str(unit)
+    return text if re.fullmatch(r"[^\s,\"'…]+", text) else msgspec.json.encode(text).decode()
 
 
 def brief(value: Any, most: int = 200) -> str:

@@ -265,6 +265,14 @@ def test_flags_are_listed_in_80_columns(lived: Cli):
     assert told.splitlines()[0].split() == ["KEY", "STATE", "SERVES", "REV", "OWNER", "TAGS"]
 
 
+def test_long_owners_and_tags_leave_room_for_keys(cli: Cli):
+    cli.put({"key": "payment_v2", "owner": "o" * 60, "tags": [f"tag-{number}" for number in range(20)]})
+    told = cli("list").out
+
+    assert max(map(len, told.splitlines())) <= 80
+    assert told.splitlines()[1].split()[:2] == ["payment_v2", "off"]
+
+
 def test_listings_are_filtered(cli: Cli):
     cli.put(
         {"key": "a", "tags": ["gray", "pay"]},

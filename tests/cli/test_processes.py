@@ -33,7 +33,7 @@ def test_watch_prints_changes_of_other_processes_until_ctrl_c(
     watch = Watching(environment, *arguments)
     watching.append(watch)
     assert "watching namespace 'default'" in watch.line("err")
-    run(environment, "on", "x", "-r", "now\nand here")
+    run(environment, "on", "x", "-r", "now\nand \x1b[2J here")
     run(environment, "off", "x")
 
     first, second = watch.line(), watch.line()
@@ -44,9 +44,9 @@ def test_watch_prints_changes_of_other_processes_until_ctrl_c(
             (3, "switch_off", "x"),
         ]
     elif form == "plain":
-        assert first.split("\t")[1:] == ["2", "x", "switch_on", "ann", "now and here"]
+        assert first.split("\t")[1:] == ["2", "x", "switch_on", "ann", "now and \\x1b[2J here"]
     else:
-        assert "switch_on  ann  now" in first
+        assert "switch_on  ann  now\\nand \\x1b[2J here" in first
     assert watch.interrupt() == 130
     assert watch.rest() == ""
 
@@ -165,6 +165,18 @@ def test_off_asks_the_checklist_and_keeps_the_answers(environment: dict[str, str
 
     assert terminal.end() == 0
     assert reason_of_the_newest(environment) == ("switch_off", "errors\n[x] address removed\n[ ] support told")
+
+
+def test_a_question_cannot_steer_the_terminal(environment: dict[str, str]):
+    document = {"key": "x", "enabled": True, "off_checklist": ["\x1b]0;owned\x07"]}
+    run(environment, "put", "-", text=json.dumps(document))
+    terminal = Terminal(environment, "off", "x")
+    terminal.until("\\x1b]0;owned\\x07 [y/N]")
+    terminal.type("\n")
+    terminal.until("is off")
+
+    assert terminal.end() == 0
+    assert "\x07" not in terminal.seen
 
 
 def test_off_with_yes_asks_nothing(environment: dict[str, str]):

@@ -3,7 +3,7 @@
 import pytest
 
 from grayflow.admin.wording import serve_text
-from grayflow.cli.words import brief, condition_text, counted, moment, serves, step_text
+from grayflow.cli.words import brief, condition_text, counted, id_text, moment, safe, serves, step_text
 from grayflow.core.flag import Flag, Split
 from grayflow.testing.builders import flag
 
@@ -77,3 +77,35 @@ def test_small_things():
     assert moment(0) == "1970-01-01T00:00:00Z"
     assert moment(2**63 - 1).endswith("Z")
     assert moment(-(2**70)).endswith("ns")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain gr\u00fcn \u2713 \U0001f600", "plain gr\u00fcn \u2713 \U0001f600"),
+        ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"),
+        ("a\rb\x00\x7f\x9b2J", "a\\rb\\x00\\x7f\\x9b2J"),
+        ("\u202egpj.exe\u2069", "\\u202egpj.exe\\u2069"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+    ],
+)
+def test_text_that_would_steer_a_terminal_is_written_out(text: str, shown: str):
+    assert safe(text) == shown
+    assert safe(text, lines=False) == shown.replace("\n", "\\n")
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("u-1", "u-1"),
+        (42, "42"),
+        ("42", "42"),
+        ("", '""'),
+        ("a b", '"a b"'),
+        ("a,b", '"a,b"'),
+        ('"', r'"\""'),
+        ("\n", r'"\n"'),
+    ],
+)
+def test_an_id_that_would_not_be_seen_is_quoted(unit: str | int, shown: str):
+    assert id_text(unit) == shown
