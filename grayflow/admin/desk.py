@@ -5,14 +5,14 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from grayflow.admin.writer import Held, Writer
-from grayflow.clock import Clock, SystemClock
+from grayflow.clock import Clock
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.snapshot import Builder, Snapshot
 from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.store.given import checked_clock, checked_context_type, checked_extensions, opened_store, refused
 from grayflow.store.port import State, Store
-from grayflow.store.urls import open_store
 
 __all__ = ["Desk"]
 
@@ -34,7 +34,7 @@ class Desk:
         clock: Tells when changes are made; the machine's if left out.
 
     Raises:
-        ConfigurationError: the URL, the namespace or the actor cannot be one.
+        ConfigurationError: an argument cannot be used; the text names it and what is allowed.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Desk:
     ) -> None:
         self.actor = _actor(actor)
         """Who the audit names."""
-        self.extensions = extensions if extensions is not None else Extensions()
+        self.extensions = checked_extensions(extensions)
         """Foreign hashes and operators."""
-        self._clock: Clock = clock if clock is not None else SystemClock()
-        self._store = _store(store, namespace, self._clock)
-        self._context_type = context_type
+        self._clock = checked_clock(clock)
+        self._store = opened_store(store, namespace, client_name="grayflow-admin", clock=self._clock)
+        self._context_type = checked_context_type(context_type)
         self._writer = Writer(self._store, actor=self.actor, extensions=self.extensions, clock=self._clock)
         self._held: AsyncExitStack | None = None
 
@@ -123,22 +123,11 @@ class Desk:
         return held
 
 
-def _store(store: Store | str, namespace: str | None, clock: Clock) -> Store:
-    if isinstance(store, str):
-        namespace = "default" if namespace is None else namespace
-        return open_store(store, namespace=namespace, client_name="grayflow-admin", clock=clock)
-    if namespace is not None and namespace != store.namespace:
-        raise ConfigurationError(
-            f"namespace {namespace!r} was asked for, but the store that was passed in has {store.namespace!r}"
-        )
-    return store
-
-
-def _actor(actor: str | None) -> str:
+def _actor(actor: object) -> str:
     if actor is not None:
-        if not actor.strip():
-            raise ConfigurationError("the actor is empty; say who changes flags, for the audit")
-        return actor
+        if isinstance(actor, str) and actor.strip():
+            return actor
+        raise refused("actor", actor, "say who changes flags, for the audit")
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container may run under a number that has no name

@@ -30,6 +30,7 @@ from grayflow.errors import (
     StoreUnavailableError,
     UnknownFlagError,
 )
+from grayflow.store.given import refused
 from grayflow.store.port import Change, DocumentKind, Edit, Store
 
 __all__ = ["Held", "Order", "Plan", "Writer", "held_of", "unreadable"]
@@ -93,6 +94,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Whether conditions that cannot be evaluated are let pass: the way back is never closed."""
     references: bool = True
     """Whether to look at what the document names; not where the caller has done so for many at once."""
+
+    def __post_init__(self) -> None:
+        """Refuse a reason that cannot be kept, before anything is planned."""
+        if not isinstance(self.reason, str):
+            raise refused("reason", self.reason, "give text")
 
 
 class Writer:

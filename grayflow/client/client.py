@@ -23,10 +23,9 @@ from grayflow.clock import Clock
 from grayflow.core.context import Context, as_context
 from grayflow.core.extensions import Extensions
 from grayflow.core.position import Position
-from grayflow.errors import ConfigurationError
 from grayflow.replica.replica import Replica
+from grayflow.store.given import opened_store
 from grayflow.store.port import Store
-from grayflow.store.urls import open_store
 
 if TYPE_CHECKING:
     from grayflow.client.scope import Frame
@@ -120,7 +119,7 @@ class Client(Asking):
             random=random,
         )
         self._options = options
-        self._store = _as_store(store, namespace, options)
+        self._store = opened_store(store, namespace, client_name=options.name, clock=options.clock)
         self._replica = Replica(self._store, options.replica(), clock=options.clock, random=options.random)
         self._changes = Changes()
         self._replica.holder.listeners.append(self._changes.see)
@@ -204,7 +203,7 @@ class Client(Asking):
             LifetimeError: the client is not running, or runs in another event loop or in the parent process.
             ConfigurationError: the token is none.
         """
-        position = Position.from_token(token) if isinstance(token, str) else token
+        position = token if isinstance(token, Position) else Position.from_token(token)
         limit_s = math.inf if timeout is None else seconds("timeout", timeout, least=0.0, endless=True)
         await self._life.wait_for(position, limit_s)
 
@@ -265,16 +264,3 @@ class Client(Asking):
             return partial(self.on_change, key)
         self._changes.add(key, handler, self._replica.view.snapshot)
         return handler
-
-
-def _as_store(given: Any, namespace: str | None, options: ClientOptions) -> Store:
-    if isinstance(given, str):
-        namespace = "default" if namespace is None else namespace
-        return open_store(given, namespace=namespace, client_name=options.name, clock=options.clock)
-    if not isinstance(given, Store):
-        raise ConfigurationError(f"store is {given!r}; give a URL such as 'redis://localhost:6379/0', or a Store")
-    if namespace not in {None, given.namespace}:
-        raise ConfigurationError(
-            f"namespace is {namespace!r}, but the store was made for {given.namespace!r}; leave it out here"
-        )
-    return given

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import msgspec
 
 from grayflow.client.hooks import Hook
 from grayflow.client.resolvers import Resolver
-from grayflow.clock import Clock, SystemClock
+from grayflow.clock import Clock
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
 from grayflow.errors import ConfigurationError
 from grayflow.replica.freshness import FRESH_TTLS, Policy
 from grayflow.replica.replica import ReplicaOptions
+from grayflow.store.given import checked_clock, checked_context_type, checked_extensions, refused
 
 __all__ = ["ClientOptions", "Duration", "OnFailure", "seconds"]
 
@@ -75,22 +76,22 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
         """
         max_staleness_s = seconds("max_staleness", given["max_staleness"], endless=True)
         return cls(
-            context_type=_context_type(given["context_type"]),
-            extensions=_extensions(given["extensions"]),
+            context_type=checked_context_type(given["context_type"]),
+            extensions=checked_extensions(given["extensions"]),
             ttl_s=min(seconds("ttl", given["ttl"], least=0.01), max_staleness_s / FRESH_TTLS),
             max_staleness_s=max_staleness_s,
             start_timeout_s=seconds("start_timeout", given["start_timeout"], least=0.0),
-            require_ready=bool(given["require_ready"]),
+            require_ready=_yes_or_no("require_ready", given["require_ready"]),
             on_failure=_on_failure(given["on_failure"]),
             resolvers=_resolvers(given["resolvers"]),
             resolver_timeout_s=seconds("resolver_timeout", given["resolver_timeout"]),
             last_good=_path(given["last_good"]),
             last_good_max_age_s=seconds("last_good_max_age", given["last_good_max_age"], endless=True),
             hooks=_hooks(given["hooks"]),
-            clock=SystemClock() if given["clock"] is None else given["clock"],
+            clock=checked_clock(given["clock"]),
             name=_name(given["name"]),
             confirm_timeout_s=seconds("confirm_timeout", given["confirm_timeout"]),
-            random=given["random"],
+            random=_random(given["random"]),
         )
 
 
@@ -107,65 +108,63 @@ def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = Fals
     Raises:
         ConfigurationError: it is no duration, or out of bounds.
     """
-    if isinstance(given, timedelta):
-        given = given.total_seconds()
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise ConfigurationError(f"{name} is {given!r}; give seconds or a datetime.timedelta")
-    if math.isnan(given) or given < least or (given == math.inf and not endless):
-        raise ConfigurationError(f"{name} is {given!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
-    return float(given)
+    found = given.total_seconds() if isinstance(given, timedelta) else given
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise refused(name, given, "give seconds or a datetime.timedelta")
+    try:
+        found = float(found)
+    except OverflowError:  # an integer of hundreds of digits
+        raise refused(name, given, "give seconds that a float can hold") from None
+    if math.isnan(found) or found < least or (found == math.inf and not endless):
+        raise ConfigurationError(f"{name} is {found!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
+    return found
 
 
-def _context_type(given: Any) -> type[Context]:
-    if isinstance(given, type) and issubclass(given, Context):
+def _yes_or_no(name: str, given: Any) -> bool:
+    if isinstance(given, bool):
         return given
-    raise ConfigurationError(f"context_type is {given!r}; give a subclass of grayflow.Context, the class itself")
-
-
-def _extensions(given: Any) -> Extensions:
-    if given is None:
-        return Extensions()
-    if isinstance(given, Extensions):
-        return given
-    raise ConfigurationError(f"extensions is {given!r}; give grayflow.Extensions(hashes={{...}}, operators={{...}})")
+    raise refused(name, given, "give True or False")
 
 
 def _on_failure(given: Any) -> Policy:
     try:
         found: Policy = msgspec.convert(given, Policy)
     except msgspec.ValidationError:
-        raise ConfigurationError(
-            f"on_failure is {given!r}; give 'caller_default', 'last_known' or {{'variant': 'off'}}"
-        ) from None
+        raise refused("on_failure", given, "give 'caller_default', 'last_known' or {'variant': 'off'}") from None
     return found
 
 
 def _resolvers(given: Any) -> Mapping[str, Resolver]:
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"resolvers is {given!r}; give a mapping from attribute names to async functions")
+        raise refused("resolvers", given, "give a mapping from attribute names to async functions")
     for name, resolver in given.items():
-        if not isinstance(name, str) or not callable(resolver):
-            raise ConfigurationError(
-                f"resolver {name!r} is {resolver!r}; give an async function that takes the context"
-            )
+        if not isinstance(name, str):
+            raise refused("a name in resolvers", name, "give the attribute's name as text")
+        if not callable(resolver):
+            raise refused(f"resolver {name!r}", resolver, "give an async function that takes the context")
     return dict(given)
 
 
-def _hooks(given: Iterable[Any]) -> tuple[Hook, ...]:
+def _hooks(given: Any) -> tuple[Hook, ...]:
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping | type):
+        raise refused("hooks", given, "give a list of objects with some of the methods before, after and error")
     hooks = tuple(given)
     for hook in hooks:
-        if not any(callable(getattr(hook, stage, None)) for stage in ("before", "after", "error")):
-            raise ConfigurationError(f"hook {hook!r} has none of the methods before, after and error")
+        methods = (getattr(hook, stage, None) for stage in ("before", "after", "error"))
+        if isinstance(hook, type) or not any(map(callable, methods)):
+            raise refused("a hook", hook, "give an object with some of the methods before, after and error")
     return hooks
 
 
 def _path(given: Any) -> Path | None:
     if given is None:
         return None
-    if isinstance(given, str | PathLike) and str(given):
+    # A path of bytes has no place in a text that people read.
+    text = fspath(given) if isinstance(given, str | PathLike) else None
+    if isinstance(text, str) and text and "\0" not in text:
         # Absolute, so that a service that changes its directory later keeps one file.
-        return Path(given).expanduser().absolute()
-    raise ConfigurationError(f"last_good is {given!r}; give the path of a file")
+        return Path(text).expanduser().absolute()
+    raise refused("last_good", given, "give the path of a file")
 
 
 def _name(given: Any) -> str:
@@ -173,4 +172,11 @@ def _name(given: Any) -> str:
         return "grayflow"
     if isinstance(given, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given):
         return given
-    raise ConfigurationError(f"name is {given!r}; use 1 to 64 of A-Z a-z 0-9 . _ -")
+    raise refused("name", given, "use 1 to 64 of A-Z a-z 0-9 . _ -")
+
+
+def _random(given: Any) -> Callable[[], float]:
+    if not callable(given) or isinstance(given, type):
+        raise refused("random", given, "give a function that returns numbers from 0 to 1, such as random.random")
+    function: Callable[[], float] = given
+    return function

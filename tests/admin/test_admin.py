@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -404,8 +405,41 @@ async def test_a_store_that_was_passed_in_stays_open():
 
 async def test_the_audit_always_has_an_actor():
     assert Admin("memory://").actor
-    with pytest.raises(ConfigurationError, match="actor is empty"):
-        Admin("memory://", actor=" ")
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "says"),
+    [
+        ("actor", " ", "actor is ' '; say who"),
+        ("actor", 5, "actor is 5; say who"),
+        ("actor", b"ann", "say who"),
+        ("namespace", "a b", "1 to 64 of"),
+        ("namespace", 5, "1 to 64 of"),
+        ("extensions", {"hashes": {}}, "give grayflow.Extensions"),
+        ("context_type", dict, "the class dict; give a subclass of grayflow.Context"),
+        ("clock", 5, "now, monotonic and sleep"),
+        ("clock", FakeClock, "the class FakeClock"),
+    ],
+)
+def test_a_bad_option_is_refused_at_once_and_the_remedy_named(option: str, given: Any, says: str):
+    with pytest.raises(ConfigurationError) as caught:
+        Admin("memory://", **{option: given})
+
+    assert says in str(caught.value)
+
+
+def test_what_is_no_store_is_refused():
+    with pytest.raises(ConfigurationError, match="store is 5; give a URL as text"):
+        Admin(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reason", [None, 5, b"why"])
+async def test_a_reason_that_is_no_text_is_refused_and_nothing_written(reason: Any):
+    async with Admin("memory://", actor="ann") as admin:
+        with pytest.raises(ConfigurationError, match=r"reason is .*; give text"):
+            await admin.put({"key": "a"}, reason=reason)
+
+        assert not await admin.history()
 
 
 async def test_a_namespace_that_is_not_the_stores_own_is_refused():

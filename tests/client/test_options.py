@@ -1,11 +1,26 @@
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from grayflow import Client, ConfigurationError, Extensions, MemoryStore, ServeOnFailure
 from grayflow.client.options import seconds
+from grayflow.testing import FakeClock
+
+
+class Watching:
+    """A hook."""
+
+    def before(self, details: Any) -> None: ...
+
+
+class Hostile:
+    """What cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
 
 
 @pytest.mark.parametrize("given", [10, 10.0, timedelta(seconds=10)])
@@ -37,7 +52,22 @@ def test_what_is_no_duration_is_refused_by_name(given: Any):
         ("hooks", [object()], "before, after and error"),
         ("last_good", 7, "path of a file"),
         ("name", "my service", "1 to 64 of"),
+        ("last_good", b"/flags", "path of a file"),
+        ("last_good", "a\0b", "path of a file"),
         ("namespace", "a b", "namespace"),
+        ("namespace", 5, "namespace"),
+        ("require_ready", "no", "True or False"),
+        ("hooks", Watching(), "list of objects"),
+        ("hooks", None, "hooks is None; give a list of objects"),
+        ("hooks", [Watching], "the class Watching; give an object"),
+        ("resolvers", {1: print}, "name as text"),
+        ("resolvers", {"plan": "gold"}, "resolver 'plan' is 'gold'; give an async function"),
+        ("clock", 5, "now, monotonic and sleep"),
+        ("clock", FakeClock, "the class FakeClock"),
+        ("random", 0.5, "a function"),
+        ("random", Random, "the class Random"),
+        ("ttl", 10**400, "a float can hold"),
+        ("context_type", Hostile(), "a Python object of type Hostile"),
     ],
 )
 def test_a_bad_option_is_refused_at_once_and_the_remedy_named(option: str, given: Any, says: str):
@@ -52,9 +82,12 @@ def test_a_bad_url_is_refused_at_once():
         Client("redsi://localhost")
 
 
-def test_what_is_no_store_is_refused():
-    with pytest.raises(ConfigurationError, match="give a URL such as"):
-        Client(None)  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [None, 5, b"redis://anna:secret@localhost", MemoryStore, Hostile()])
+def test_what_is_no_store_is_refused_and_not_shown(given: Any):
+    with pytest.raises(ConfigurationError, match="give a URL as text") as caught:
+        Client(given)
+
+    assert "secret" not in str(caught.value)
 
 
 def test_the_namespace_of_a_store_is_its_own():

@@ -1,0 +1,94 @@
+"""
+What `Client` and `Admin` are given alike, checked when they are built and in the same words.
+
+What was given is shown with care: the `repr` of a foreign object may raise, or hold a password.
+"""
+
+from typing import Any
+
+from grayflow.clock import Clock, SystemClock
+from grayflow.core.context import Context
+from grayflow.core.extensions import Extensions
+from grayflow.core.values import shown
+from grayflow.errors import ConfigurationError
+from grayflow.store.port import Store
+from grayflow.store.urls import open_store
+
+__all__ = ["checked_clock", "checked_context_type", "checked_extensions", "opened_store", "refused"]
+
+
+def refused(name: str, given: Any, remedy: str) -> ConfigurationError:
+    """
+    Return the error for an option.
+
+    Args:
+        name: Of the option.
+        given: What cannot be used.
+        remedy: What to give instead, as an order.
+    """
+    return ConfigurationError(f"{name} is {_named(given)}; {remedy}")
+
+
+def _named(given: Any) -> str:
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    return repr(given) if given is None or isinstance(given, bool) else shown(given)
+
+
+def opened_store(given: Any, namespace: Any, *, client_name: str, clock: Clock) -> Store:
+    """
+    Return the store that was given or that a URL names; no I/O.
+
+    Raises:
+        ConfigurationError: it is neither, the URL is wrong, or the namespace is not the store's.
+    """
+    if isinstance(given, str):
+        namespace = "default" if namespace is None else namespace
+        return open_store(given, namespace=namespace, client_name=client_name, clock=clock)
+    if not isinstance(given, Store):
+        raise refused("store", given, "give a URL as text, such as 'redis://localhost:6379/0', or a Store")
+    if namespace not in (None, given.namespace):
+        raise refused("namespace", namespace, f"the store was made for {given.namespace!r}: leave the namespace out")
+    return given
+
+
+def checked_clock(given: Any) -> Clock:
+    """
+    Return the clock, the machine's for `None`.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if given is None:
+        return SystemClock()
+    methods = (getattr(given, name, None) for name in ("now", "monotonic", "sleep"))
+    if isinstance(given, type) or not all(map(callable, methods)):
+        raise refused("clock", given, "give an object with the methods now, monotonic and sleep, or leave it out")
+    clock: Clock = given
+    return clock
+
+
+def checked_context_type(given: Any) -> type[Context]:
+    """
+    Return the class of contexts.
+
+    Raises:
+        ConfigurationError: it is no such class.
+    """
+    if isinstance(given, type) and issubclass(given, Context):
+        return given
+    raise refused("context_type", given, "give a subclass of grayflow.Context, the class itself")
+
+
+def checked_extensions(given: Any) -> Extensions:
+    """
+    Return the extensions, none for `None`.
+
+    Raises:
+        ConfigurationError: they are none.
+    """
+    if given is None:
+        return Extensions()
+    if isinstance(given, Extensions):
+        return given
+    raise refused("extensions", given, "give grayflow.Extensions(hashes={...}, operators={...})")
