@@ -164,32 +164,49 @@ class Sync:
         return self._backoff.wait_s()
 
     async def _round(self, current: Round) -> None:
-        for attempt in range(_ATTEMPTS):
-            held, asked_at = self._holder.position, self._clock.monotonic()
+        """Prove that what is held is the store's state, or make it so."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            before, asked_at = self._holder.position, self._clock.monotonic()
             found = await self._answer(self._store.position())
-            # A position that we had left before we asked is no proof: the store went back to it.
-            if self._holder.includes(found) and held is not None and found.revision >= held.revision:
+            if self._is_held(found, before):
                 return self._holder.prove(asked_at)
             # Changes that were pushed while we asked may have moved us past what was found; then only a question
             # asked anew can tell that from a store that went back.
-            moved = self._holder.position != held and attempt < _ATTEMPTS - 1
-            if await self._reach(found, current, moved=moved):
+            moved = self._holder.position != before
+            if moved and self._lies_behind(found) and attempts_left:
+                continue
+            if await self._become(found, current):
                 return None
         raise StoreUnavailableError(f"{self._store.place} was set up anew while it was being read; asking again")
 
-    async def _reach(self, found: Position, current: Round, *, moved: bool) -> bool:
-        """Become what was found; false if the question has to be asked again."""
+    def _is_held(self, found: Position, before: Position | None) -> bool:
+        """Tell whether a store that is there has nothing that we lack; `before` was held when it was asked."""
+        # A position that we had left before we asked is no proof: the store went back to it.
+        return before is not None and found.revision >= before.revision and self._holder.includes(found)
+
+    def _lies_behind(self, found: Position) -> bool:
         held = self._holder.position
-        if held is None:
-            return await self._load(found, current)
-        if found.epoch != held.epoch:
-            await self._check_replaced(held, found)
-            log.info("epoch %s replaces %s, as its operator said; loading it", found.epoch, held.epoch)
-            return await self._load(found, current)
-        if found.revision > held.revision:
-            return await self._catch_up(held) or await self._load(found, current)
-        if moved:
-            return False
+        return held is not None and found.epoch == held.epoch and found.revision <= held.revision
+
+    async def _become(self, found: Position, current: Round) -> bool:
+        """Become what was found, by its changes or as a whole; false if the store was set up anew meanwhile."""
+        held = self._holder.position
+        if held is not None:
+            if found.epoch != held.epoch:
+                await self._check_replaced(held, found)
+            elif found.revision <= held.revision:
+                self._note_failover(held, found)
+            elif await self._catch_up(held):
+                return True
+        return await self._load(found, current)
+
+    async def _check_replaced(self, held: Position, found: Position) -> None:
+        replaced = await self._answer(self._store.replaced())
+        if not {held.epoch, "*"} & set(replaced):
+            raise foreign(self._store.place, self._store.namespace, held=held, found=found)
+        log.info("epoch %s replaces %s, as its operator said; loading it", found.epoch, held.epoch)
+
+    def _note_failover(self, held: Position, found: Position) -> None:
         self.failovers += 1
         log.warning(
             "%s went back from revision %d to %d: acknowledged changes were lost, as after a failover; loading it all",
@@ -197,12 +214,6 @@ class Sync:
             held.revision,
             found.revision,
         )
-        return await self._load(found, current)
-
-    async def _check_replaced(self, held: Position, found: Position) -> None:
-        replaced = await self._answer(self._store.replaced())
-        if not {held.epoch, "*"} & set(replaced):
-            raise foreign(self._store.place, self._store.namespace, held=held, found=found)
 
     async def _catch_up(self, since: Position) -> bool:
         asked_at = self._clock.monotonic()
