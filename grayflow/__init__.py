@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from grayflow.admin.fleet import Seen
     from grayflow.admin.results import ImportReport, Removal, Saved
     from grayflow.client.client import Client
-    from grayflow.client.health import Health
+    from grayflow.client.health import Health, Readiness
     from grayflow.client.hooks import Hook, HookDetails
     from grayflow.client.scope import Override, Scope
     from grayflow.clock import Clock, SystemClock
@@ -102,6 +102,7 @@ __all__ = [
     "Problem",
     "Process",
     "ReadOnlyError",
+    "Readiness",
     "Reason",
     "Record",
     "Records",
@@ -131,7 +132,7 @@ _HOMES = {
     "admin.fleet": "Seen",
     "admin.results": "ImportReport Removal Saved",
     "client.client": "Client",
-    "client.health": "Health",
+    "client.health": "Health Readiness",
     "client.hooks": "Hook HookDetails",
     "client.scope": "Override Scope",
     "clock": "Clock SystemClock",

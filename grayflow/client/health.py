@@ -14,7 +14,7 @@ from grayflow.core.position import Position
 from grayflow.replica.replica import Replica
 from grayflow.store.port import Store
 
-__all__ = ["Health", "HealthState", "examine"]
+__all__ = ["Health", "HealthState", "Readiness", "examine"]
 
 HealthState = Literal["starting", "fresh", "stale", "expired", "failed", "closed"]
 
@@ -71,9 +71,31 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The client's."""
 
     @property
-    def ready(self) -> bool:
-        """Whether a load balancer should send requests here: there are flags, however old, and the client runs."""
-        return self.state in {"fresh", "stale", "expired"}
+    def readiness(self) -> "Readiness":
+        """The part of it that a load balancer asks for."""
+        return Readiness(
+            ready=self.state in {"fresh", "stale", "expired"},
+            state=self.state,
+            stale=self.state != "fresh",
+            age_s=self.age_s,
+            revision=self.revision,
+        )
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Whether requests should come to this process.
+
+    Old flags are no reason to take a process out, since all of them lose their store at once: `state` and `age_s` are
+    there to be watched.
+    """
+
+    ready: bool
+    """There are flags, however old, and the client runs."""
+    state: HealthState
+    stale: bool
+    age_s: float | None
+    revision: int | None
 
 
 def examine(

@@ -6,43 +6,37 @@ An aiohttp service: one client for the process, one scope for each request.
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from grayflow import Client, Context
+from grayflow import Client
+from grayflow.integrations.aiohttp import FLAGS, request_context, setup
 
-FLAGS = web.AppKey("flags", Client)
 
-
-async def client(app: web.Application) -> AsyncIterator[None]:
-    """Open the client with the service and close it with it."""
-    url = os.environ.get("GRAYFLOW_URL", "sqlite:///flags.db")
-    async with Client(url, namespace=os.environ.get("GRAYFLOW_NAMESPACE", "default"), on_failure="last_known") as flags:
-        app[FLAGS] = flags
-        yield
+def who(request: web.Request) -> dict[str, Any]:
+    """Say for whom this request is, beside what it says of itself."""
+    return {**request_context(request), "user_id": request.query.get("user")}
 
 
 async def pay(request: web.Request) -> web.Response:
     """Choose the payment code for this user; both checks see the same snapshot."""
     flags = request.app[FLAGS]
-    with flags.scope(Context(user_id=request.query.get("user"), path=request.path)):
-        new = await flags.is_enabled("payment_v2")
-        again = await flags.is_enabled("payment_v2")
+    new = await flags.is_enabled("payment_v2")
+    again = await flags.is_enabled("payment_v2")
     return web.Response(text=f"{'new' if new else 'old'} {new is again}")
-
-
-async def health(request: web.Request) -> web.Response:
-    """Tell a load balancer how fresh the flags are."""
-    return web.Response(body=msgspec.json.encode(request.app[FLAGS].health), content_type="application/json")
 
 
 def build() -> web.Application:
     """Return the application."""
+    flags = Client(
+        os.environ.get("GRAYFLOW_URL", "sqlite:///flags.db"),
+        namespace=os.environ.get("GRAYFLOW_NAMESPACE", "default"),
+        on_failure="last_known",
+    )
     app = web.Application()
-    app.cleanup_ctx.append(client)
-    app.add_routes([web.get("/pay", pay), web.get("/health", health)])
+    setup(app, flags, context=who, health="/health")
+    app.add_routes([web.get("/pay", pay)])
     return app
 
 
