@@ -280,6 +280,35 @@ async def test_changes_that_arrive_during_a_load_are_added_to_it(run: Run, memor
             assert store.count("changes") == 0
 
 
+class Overtaken(Wrapper):
+    """A store whose next answer about the position arrives behind hundreds of changes that were made after it."""
+
+    armed = False
+
+    async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
+        if call.verb != "position" or not self.armed:
+            return await proceed()
+        self.armed = False
+        await put(self.inner, "a", **ON)
+        answer = await proceed()
+        for number in range(300):
+            await put(self.inner, "a", description=str(number))
+            await checkpoint()
+        return answer
+
+
+async def test_an_answer_that_changes_have_overtaken_is_no_failover(run: Run, memory: Rewinding, clock: FakeClock):
+    store = Overtaken(memory)
+    async with run(on=store) as replica:
+        store.armed = True
+
+        error = await replica.confirm()
+
+        assert error is None
+        assert replica.view.position == await memory.position()
+        assert (replica.sync.failovers, replica.sync.loads) == (0, 1)
+
+
 async def test_a_load_lets_other_tasks_run_every_hundred_flags(run: Run, memory: Rewinding, clock: FakeClock):
     async with memory:
         await memory.init()
