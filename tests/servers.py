@@ -168,8 +168,13 @@ class RedisServer:
 
     def ask(self, *words: str | bytes | int, user: str | None = None, password: str | None = None) -> Any:
         """Run one command on a connection of its own."""
+        with self.connect(user=user, password=password) as client:
+            return client.execute_command(*words)
+
+    def connect(self, *, user: str | None = None, password: str | None = None) -> "redis.Redis":
+        """Return a client; a context manager that closes it."""
         way = {"unix_socket_path": str(self.socket)} if self._within else {"port": self.port}
-        with redis.Redis(
+        return redis.Redis(
             **way,
             username=user,
             password=password,
@@ -177,8 +182,7 @@ class RedisServer:
             driver_info=None,
             socket_timeout=10,
             retry=Retry(NoBackoff(), 0),
-        ) as client:
-            return client.execute_command(*words)
+        )
 
     def _launch(self, port: int) -> bool:
         path = self._folder / "server.conf"

@@ -23,7 +23,6 @@ __all__ = ["Proxy"]
 Direction = Literal["up", "down"]
 
 _PIECE = 65_536
-_SMALL = 4096
 _sleep = SystemClock().sleep
 
 
@@ -138,8 +137,6 @@ class Proxy:
                 server = await anyio.connect_tcp("127.0.0.1", self._target)
             except OSError:
                 return
-            # Little room, so that what is held back is held by the server.
-            server.extra(SocketAttribute.raw_socket).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
             async with server:
                 await self._carry(_Connection(client, server, dead=self._swallowing))
 

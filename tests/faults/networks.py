@@ -1,0 +1,93 @@
+"""What happens on the way between client and server."""
+
+import socket
+
+from tests.faults.fault import Fault
+from tests.faults.stage import Stage, until
+
+__all__ = ["FAULTS"]
+
+
+class HalfOpen(Fault):
+    """Everything that is sent is lost, and nobody is told; later on new connections work, and the old ones never."""
+
+    name = "half-open TCP (proxy)"
+    route = "proxy"
+    lasts_s, brief_s = 6.0, 0.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.swallow()
+
+    async def heal(self, stage: Stage) -> None:
+        stage.proxy.heal()
+
+
+class CutCable(Fault):
+    """As above with real packets: the kernel sends them again and again, and the connections outlive it."""
+
+    name = "half-open TCP (nft)"
+    route = "cable"
+    lasts_s = 6.0
+    quick = False
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.aside(stage.cable.cut)
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.aside(stage.cable.mend)
+
+
+class GivenUp(CutCable):
+    """The cable is cut, and the kernel is told to give up soon: the time-out that redis-py 8.1.0 spins on, for real."""
+
+    name = "half-open TCP (nft, ETIMEDOUT)"
+
+    async def prepare(self, stage: Stage) -> None:
+        raw = stage.watched.events._pubsub.connection._writer.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+
+
+class AnswerLost(Fault):
+    """A write is made, and the connection breaks before its answer arrives: the writer cannot know."""
+
+    name = "answers to writes lost"
+    route = "proxy"
+    writer_on_route = True
+    silent = True
+    lasts_s = 0.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.lose_answers(20)
+
+    async def meanwhile(self, stage: Stage) -> None:
+        await until(lambda: stage.proxy.answers_lost == 20, "writes were answered")
+
+
+class Slow(Fault):
+    """Everything takes 200 ms longer, each way."""
+
+    name = "latency of 2 x 200 ms"
+    route = "proxy"
+    silent = True
+    lasts_s, brief_s = 5.0, 2.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.delay(0.2)
+
+    async def meanwhile(self, stage: Stage) -> None:
+        await stage.seen((await stage.writer.switch("flag-00001")).position)
+
+    async def heal(self, stage: Stage) -> None:
+        stage.proxy.heal()
+
+
+class Dripping(Slow):
+    """Every byte comes alone."""
+
+    name = "one byte at a time"
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.drip()
+
+
+FAULTS = (HalfOpen(), CutCable(), GivenUp(), AnswerLost(), Slow(), Dripping())

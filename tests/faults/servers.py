@@ -1,0 +1,110 @@
+"""What happens to the server as a process, and to its connections."""
+
+import os
+import shutil
+
+from tests.faults.fault import Fault
+from tests.faults.fill import flood
+from tests.faults.stage import NAMESPACE, Stage, until
+
+__all__ = ["FAULTS"]
+
+
+class Killed(Fault):
+    """The process dies and comes back with everything."""
+
+    name = "killed, back with its data"
+    lasts_s, brief_s = 3.0, 0.5
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.kill()
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.start()
+
+
+class KilledAndEmpty(Fault):
+    """The process dies and comes back with nothing: no flags are better than the last good ones."""
+
+    name = "killed, back without data"
+    forgets = True
+    remedy = "grayflow init --replace"
+
+    async def prepare(self, stage: Stage) -> None:
+        await stage.cli("export", str(stage.folder / "flags.json"))
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.kill()
+        shutil.rmtree(stage.server.folder / "appendonlydir")
+        await stage.start()
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.follow_advice(stage.folder / "flags.json")
+
+
+class ConnectionsKilled(Fault):
+    """Somebody runs CLIENT KILL, again and again."""
+
+    name = "CLIENT KILL, 20 times"
+
+    async def strike(self, stage: Stage) -> None:
+        for _ in range(20):
+            for kind in ("pubsub", "normal"):
+                await stage.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+class Frozen(Fault):
+    """The process stands still (SIGSTOP) and goes on: connections stay, nothing is answered meanwhile."""
+
+    name = "SIGSTOP, 5 s"
+    lasts_s, brief_s = 5.0, 2.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.server.freeze()
+
+    async def heal(self, stage: Stage) -> None:
+        stage.server.thaw()
+
+
+class Overrun(Fault):
+    """More messages at once than the server wants to keep for a reader: it drops the reader."""
+
+    name = "output buffer overrun"
+    options = ("--client-output-buffer-limit", "pubsub 64kb 64kb 1")
+    lasts_s = 0.0
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.aside(flood, stage.server, NAMESPACE, 200, 10_000)
+
+
+class Muted(Fault):
+    """The right to the channel is taken away: nothing is pushed any more, and everything is polled for."""
+
+    name = "muted channel (ACL)"
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.ask("ACL", "SETUSER", "gf-worker", "resetchannels")
+
+    async def meanwhile(self, stage: Stage) -> None:
+        await until(lambda: stage.flags.health.link == "down", "the link is still up")
+        await stage.seen((await stage.writer.switch("flag-00001")).position)
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.ask("ACL", "SETUSER", "gf-worker", f"&{{gf:{NAMESPACE}}}:ch")
+
+
+class DeadSocket(Fault):
+    """
+    The kernel gives a connection up (ETIMEDOUT), and redis-py 8.1.0 takes that for its own time-out.
+
+    Every read then returns at once, with nothing and without letting another task run, for ever.
+    """
+
+    name = "ETIMEDOUT on the link"
+
+    async def strike(self, stage: Stage) -> None:
+        connection = stage.watched.events._pubsub.connection
+        connection._reader.set_exception(TimeoutError(110, os.strerror(110)))
+
+
+FAULTS = (Killed(), KilledAndEmpty(), ConnectionsKilled(), Frozen(), Overrun(), Muted(), DeadSocket())
