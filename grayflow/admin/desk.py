@@ -4,6 +4,7 @@ import getpass
 from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
+from grayflow.admin.past import check_revision
 from grayflow.admin.writer import Held, Writer
 from grayflow.clock import Clock
 from grayflow.core.context import Context
@@ -101,10 +102,13 @@ class Desk:
             at: The revision as of which; now, if left out.
 
         Raises:
+            ConfigurationError: there is no such revision yet.
             HistoryGoneError: the changes since then are not all kept.
         """
-        state = await (self.store.load() if at is None else self.store.at(at))
-        return self._snapshot_of(state)
+        if at is None:
+            return self._snapshot_of(await self.store.load())
+        await check_revision(self.store, at)
+        return self._snapshot_of(await self.store.at(at))
 
     def _snapshot_of(self, state: State) -> Snapshot:
         builder = Builder(extensions=self.extensions, context_type=self._context_type)

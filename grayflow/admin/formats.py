@@ -6,7 +6,7 @@ document comes out with the place where it stands, so that a problem can be foun
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Literal, cast
 
@@ -18,12 +18,21 @@ from grayflow.core.codec import from_json, pretty
 from grayflow.errors import Problem
 from grayflow.store.port import DocumentKind
 
-__all__ = ["FORMAT", "Found", "Parsed", "TextFormat", "format_of", "read_text", "write_text"]
+__all__ = ["ENDINGS", "FORMAT", "Found", "Parsed", "TextFormat", "format_of", "read_text", "write_text"]
 
 FORMAT = 1
 """The layout of exports, under the name `grayflow`. A higher number is refused."""
 
 TextFormat = Literal["json", "jsonl", "yaml"]
+
+ENDINGS: Mapping[str, TextFormat] = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+"""How the names of files say what is in them."""
 
 _KINDS: tuple[DocumentKind, ...] = ("flag", "segment")
 _WRAPPED = ({"flag"}, {"segment"})
@@ -50,14 +59,7 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
 
 def format_of(name: str) -> TextFormat | None:
     """Return the format that a file's name ends in, `None` if it tells nothing."""
-    endings: dict[str, TextFormat] = {
-        ".json": "json",
-        ".jsonl": "jsonl",
-        ".ndjson": "jsonl",
-        ".yaml": "yaml",
-        ".yml": "yaml",
-    }
-    return endings.get(PurePath(name).suffix.lower())
+    return ENDINGS.get(PurePath(name).suffix.lower())
 
 
 def write_text(documents: Iterable[tuple[DocumentKind, str, bytes]], format_: TextFormat) -> str:

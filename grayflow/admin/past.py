@@ -4,9 +4,22 @@ from grayflow.core.position import Document
 from grayflow.errors import ConfigurationError, HistoryGoneError, InvalidFlagError, Problem
 from grayflow.store.port import Change, DocumentKind, Store
 
-__all__ = ["document_at", "rollback_target"]
+__all__ = ["check_revision", "document_at", "rollback_target"]
 
 _PAGE = 200
+
+
+async def check_revision(store: Store, revision: int) -> int:
+    """
+    Return the newest revision.
+
+    Raises:
+        ConfigurationError: `revision` is not there yet, or below 0, where nothing is.
+    """
+    newest = (await store.position()).revision
+    if not 0 <= revision <= newest:
+        raise ConfigurationError(f"there is no revision {revision}; the newest is {newest}")
+    return newest
 
 
 async def document_at(store: Store, kind: DocumentKind, key: str, revision: int) -> Document | None:
@@ -17,9 +30,7 @@ async def document_at(store: Store, kind: DocumentKind, key: str, revision: int)
         ConfigurationError: there is no such revision yet.
         HistoryGoneError: what it was then is not kept any more.
     """
-    newest = (await store.position()).revision
-    if not 0 <= revision <= newest:
-        raise ConfigurationError(f"there is no revision {revision}; the newest is {newest}")
+    newest = await check_revision(store, revision)
     upto = await store.history(key, kind=kind, before=revision + 1, limit=1)
     if upto:
         return _after(upto[0])

@@ -127,6 +127,7 @@ class Reading(Desk):
 
         Raises:
             UnknownFlagError: there is and was no such flag.
+            ConfigurationError: there is no such revision yet.
             HistoryGoneError: the changes since `at` are not all kept.
         """
         await self._read(Flag, key)

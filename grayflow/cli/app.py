@@ -9,6 +9,7 @@ import typer
 from grayflow.cli import checking, documents, reading, switching, watching
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
+from grayflow.cli.help import Command, Group
 from grayflow.cli.session import Session
 
 __all__ = ["build"]
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
     """Return the whole command line."""
     app = typer.Typer(
         name="grayflow",
+        cls=Group,
         help=_HELP,
         epilog=EXITS,
         no_args_is_help=True,
@@ -79,8 +81,8 @@ def build() -> typer.Typer:
     app.callback()(_before)
     for panel, commands in _COMMANDS:
         for name, function in commands:
-            app.command(name, rich_help_panel=panel, epilog=EXITS)(command(function))
-    app.command("demo", rich_help_panel="Care")(_demo)
+            app.command(name, cls=Command, rich_help_panel=panel, epilog=EXITS)(command(function))
+    app.command("demo", cls=Command, rich_help_panel="Care", epilog=EXITS)(_demo)
     return app
 
 

@@ -1,10 +1,8 @@
 """Questions to whoever sits at the terminal."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from grayflow.cli.given import interruptible
 from grayflow.cli.render import print_line
 from grayflow.cli.session import Session
 from grayflow.cli.words import safe
@@ -24,20 +22,10 @@ def ask(session: Session, question: str) -> bool | None:
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    with _interruptible():
+    with interruptible():
         print_line(session.err, f"{safe(question, lines=False)} [y/N] ", end="")
         try:
             return input().strip().lower() in {"y", "yes"}
         except EOFError:
             session.err.print()
             return None
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    # asyncio 3.11 turns the first Ctrl-C into a cancellation, which a blocked `input` never notices.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -32,9 +32,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 async def lint(
     session: Session,
-    file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="A flag set in a file; else the store's.")
-    ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A flag set in a file; else the store's.")] = None,
     *,
     context: ContextName = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,

@@ -23,7 +23,7 @@ P = ParamSpec("P")
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="The store: redis://… or sqlite:///… (env: GRAYFLOW_URL)"),
+    typer.Option("--url", metavar="URL", help="redis://… or sqlite:///… (env: GRAYFLOW_URL)"),
 ]
 Namespace = Annotated[
     str | None,

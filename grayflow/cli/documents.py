@@ -3,21 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
 from anyio import Path as AsyncPath
+from anyio import get_cancelled_exc_class
 from msgspec import structs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from grayflow.admin import Admin, ImportReport, Saved
 from grayflow.admin.checks import canonical, model_of
-from grayflow.admin.formats import Found, TextFormat, format_of, read_text
+from grayflow.admin.formats import ENDINGS, Found, TextFormat, format_of, read_text
 from grayflow.cli.exits import Exit, exit_of
-from grayflow.cli.given import AsJson, DryRun, ExtensionsName, IsSegment, Reason, extensions_named, read_bytes
+from grayflow.cli.given import AsJson, DryRun, ExtensionsName, Reason, extensions_named, read_bytes
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import import_shape
-from grayflow.cli.words import unreadable
+from grayflow.cli.words import counted, unreadable
 from grayflow.cli.writing import Contexts, Manner, Trial, carry_out
 from grayflow.core.flag import Segment
 from grayflow.errors import ConfigurationError, InvalidFlagError, NotInitializedError
@@ -34,7 +36,7 @@ async def init(
         list[str] | None,
         typer.Option("--replaces", metavar="EPOCH", help="The store takes the place of this epoch; may be repeated."),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="… of whatever clients saw before.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="As --replaces, for any epoch.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -67,7 +69,7 @@ async def put(  # noqa: PLR0913 - each is an option of the command
         typer.Option("--expected", metavar="REVISION", help="Only if this is still its revision; 0: only create."),
     ] = None,
     reason: Reason = "",
-    segment: IsSegment = False,
+    segment: Annotated[bool, typer.Option("--segment", help="The document is a segment.")] = False,
     dry_run: DryRun = False,
     preview: Contexts = None,
     format_: Format = None,
@@ -109,8 +111,9 @@ async def export(
     format_: Format = None,
 ) -> None:
     """Write all flags and segments as text that `import` reads; equal sets give equal text."""
+    as_format = _format(format_, file) or _default_format(file)
     async with session.reading() as admin:
-        text = await admin.export(_format(format_, file) or "json")
+        text = await admin.export(as_format)
         snapshot = await admin.snapshot()
     if file == "-":
         typer.echo(text, nl=False)
@@ -143,7 +146,7 @@ async def import_(
     """
     text, foreign = read_bytes(file), extensions_named(extensions)
     async with (session.reading if dry_run else session.writing)(extensions=foreign) as admin:
-        with _progress(session) as told:
+        with _progress(session, told=not dry_run) as told:
             report = await admin.import_(
                 text, format=_format(format_, file), replace=replace, dry_run=dry_run, reason=reason, progress=told
             )
@@ -170,15 +173,35 @@ def _tell_import(session: Session, report: ImportReport) -> None:
 
 
 @contextmanager
-def _progress(session: Session) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far it is, on a terminal."""
-    if not session.err.is_terminal:
-        yield None
-        return
+def _progress(session: Session, *, told: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far it is, on a terminal; after Ctrl-C say how far it came, if that is to be told."""
+    reached: tuple[int, int] | None = None
     columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=session.err, transient=True) as shown:
+    with Progress(*columns, console=session.err, transient=True, disable=not session.err.is_terminal) as shown:
         task = shown.add_task("importing", total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+        def step(done: int, total: int) -> None:
+            nonlocal reached
+            reached = done, total
+            shown.update(task, completed=done, total=total)
+
+        try:
+            yield step
+        except get_cancelled_exc_class():
+            shown.stop()
+            if told:
+                session.note(_interrupted(reached), "error")
+            raise
+
+
+def _interrupted(reached: tuple[int, int] | None) -> str:
+    if reached is None:
+        return "interrupted: nothing was written, or the first document at most. Run it again to import all"
+    done, total = reached
+    return (
+        f"interrupted: {done} of {counted(total, 'change')} are written, and perhaps one more. Run it again to go on; "
+        "what is written is passed over"
+    )
 
 
 def _format(given: str | None, file: str) -> TextFormat | None:
@@ -188,6 +211,18 @@ def _format(given: str | None, file: str) -> TextFormat | None:
     if given not in known:
         raise ConfigurationError(f"there is no format {given!r}; json, jsonl and yaml are known")
     return known[given]
+
+
+def _default_format(file: str) -> TextFormat:
+    """Return what is written where nothing is said; an ending that says something else is not passed over."""
+    ending = PurePath(file).suffix
+    if ending and file != "-":
+        known = ", ".join(ENDINGS)
+        raise ConfigurationError(
+            f"{file!r} was not written: {ending!r} names no format. Let it end in {known}, or say --format json, jsonl "
+            "or yaml"
+        )
+    return "json"
 
 
 def _only_document(file: str, format_: TextFormat | None, *, segment: bool) -> Found:

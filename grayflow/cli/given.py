@@ -1,7 +1,10 @@
 """What people hand to commands: files, contexts, instants, names of Python objects. Every misreading is explained."""
 
 import importlib
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +29,7 @@ __all__ = [
     "contexts_in",
     "extensions_named",
     "instant",
+    "interruptible",
     "one_context",
     "read_bytes",
 ]
@@ -41,7 +45,8 @@ ExtensionsName = Annotated[
         "--extensions",
         metavar="MODULE:NAME",
         envvar="GRAYFLOW_EXTENSIONS",
-        help="The Extensions of your service, if flags name foreign hashes or operators.",
+        show_envvar=False,
+        help="The Extensions of your service, if flags name foreign hashes or operators. (env: GRAYFLOW_EXTENSIONS)",
     ),
 ]
 
@@ -52,13 +57,26 @@ def read_bytes(name: str) -> bytes:
 
     Raises:
         ConfigurationError: it cannot be read.
+        KeyboardInterrupt: Ctrl-C.
     """
     if name == "-":
-        return sys.stdin.buffer.read()
+        with interruptible():
+            return sys.stdin.buffer.read()
     try:
         return Path(name).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read {name!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end what waits for somebody to type."""
+    # asyncio turns the first Ctrl-C into a cancellation, which a read that blocks the loop never notices.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def one_context(text: str | None) -> dict[str, Any]:

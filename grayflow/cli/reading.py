@@ -132,9 +132,9 @@ async def show(
 
 async def history(
     session: Session,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Of one flag; else of all.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Of one flag; else of all.")] = None,
     *,
-    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="How many.")] = 20,
     before: Annotated[int | None, typer.Option("--before", metavar="REVISION", help="Older than this.")] = None,
     segment: IsSegment = False,
     as_json: AsJson = False,
@@ -157,9 +157,9 @@ async def diff(
     session: Session,
     key: FlagKey,
     from_: Annotated[
-        int | None, typer.Argument(metavar="[FROM]", help="Older revision; else before the last change.")
+        int | None, typer.Argument(metavar="FROM", help="Older revision; else before the last change.")
     ] = None,
-    to: Annotated[int | None, typer.Argument(metavar="[TO]", help="Newer revision; else now.")] = None,
+    to: Annotated[int | None, typer.Argument(metavar="TO", help="Newer revision; else now.")] = None,
     *,
     segment: IsSegment = False,
     as_json: AsJson = False,
@@ -207,7 +207,7 @@ async def explain(
 async def stale(
     session: Session,
     *,
-    days: Annotated[int, typer.Option("--days", min=0, help="Settled: unchanged for so long.")] = 30,
+    days: Annotated[int, typer.Option("--days", metavar="N", min=0, help="Settled: unchanged for so long.")] = 30,
     as_json: AsJson = False,
 ) -> Exit:
     """

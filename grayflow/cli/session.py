@@ -25,6 +25,11 @@ _NO_URL = (
     "redis://localhost:6379/0 for a server, sqlite:///flags.db for a file"
 )
 
+_PRIVATE = (
+    "memory:// is private to the process that opens it: a command finds nothing there, and what it writes is gone with "
+    "it. Name a server or a file that your services open too: redis://localhost:6379/0, sqlite:///flags.db"
+)
+
 
 class Session:
     """
@@ -53,10 +58,12 @@ class Session:
         The store's URL.
 
         Raises:
-            ConfigurationError: nobody named one.
+            ConfigurationError: nobody named one, or one that a command cannot share with anybody.
         """
         if self._url is None:
             raise ConfigurationError(_NO_URL)
+        if self._url.strip().lower().startswith("memory:"):
+            raise ConfigurationError(_PRIVATE)
         return self._url
 
     def store(self) -> Store:

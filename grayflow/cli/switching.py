@@ -76,8 +76,10 @@ async def percent(  # noqa: PLR0913 - each is an option of the command
     key: FlagKey,
     percent: Annotated[str, typer.Argument(metavar="PERCENT", help="0 to 100, up to three decimals.")],
     *,
-    variant: Annotated[str | None, typer.Option("--variant", help="Which variant, if there are several.")] = None,
-    rule: Annotated[str | None, typer.Option("--rule", help="Which rule, by name or index.")] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="Which variant, if there are several.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Which rule, by name or index.")] = None,
     add: Annotated[bool, typer.Option("--add", help="Add a rule for everybody behind those there are.")] = False,
     reason: Reason = "",
     dry_run: DryRun = False,
@@ -103,7 +105,7 @@ async def target(  # noqa: PLR0913 - each is an option of the command
     session: Session,
     key: FlagKey,
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Whose gray list; `-` with --remove: any.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="User ids.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="User ids.")] = None,
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Take the ids off the list.")] = False,
     file: Annotated[str | None, typer.Option("--from", metavar="FILE", help="More ids, one a line.")] = None,

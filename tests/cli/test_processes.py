@@ -1,12 +1,19 @@
 """The real program in real processes: signals, pipes, terminals, and two of them on one store."""
 
+import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
+import sqlite3
 import subprocess
+import sys
+import termios
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -103,6 +110,62 @@ def test_texts_that_the_terminal_cannot_show_are_no_traceback(environment: dict[
     for command in (["show", "x"], ["explain", "x"], ["export"], ["--help"]):
         told = run(latin, *command)
         assert (told.returncode, told.stderr) == (0, ""), command
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("arguments", [["put", "-"], ["import", "-"], ["target", "x", "on", "--from", "-"]])
+def test_ctrl_c_ends_what_waits_for_its_input(environment: dict[str, str], arguments: list[str]):
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        process.stdin.write(b"{")
+        process.stdin.flush()
+        until(lambda: unread(process.stdin.fileno()) == 0)
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(PATIENCE_S) == 130
+        assert process.stderr.read() == b""
+
+
+def unread(pipe: int) -> int:
+    """Return how many bytes nobody has taken out of the pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_ctrl_c_in_an_import_says_how_far_it_came_and_how_to_go_on(environment: dict[str, str], tmp_path: Path):
+    number = 20_000
+    file = tmp_path / "flags.json"
+    file.write_text(json.dumps([{"key": f"f-{index}"} for index in range(number)]))
+    process = subprocess.Popen([*PROGRAM, "import", str(file)], env=environment, stderr=subprocess.PIPE, text=True)
+    with process:
+        until(lambda: written(environment) > 5)
+        process.send_signal(signal.SIGINT)
+        code, told = process.wait(PATIENCE_S), " ".join(process.stderr.read().split())
+
+    assert code == 130
+    reached = re.search(rf"interrupted: (\d+) of {number} changes are written, and perhaps one more", told)
+    assert reached is not None, told
+    assert written(environment) - int(reached[1]) in {0, 1}
+    assert "Run it again to go on; what is written is passed over" in told
+    again = run(environment, "import", str(file), "--dry-run").stdout
+    assert again == f"would be: {number - written(environment)} created, {written(environment)} unchanged\n"
+
+
+def written(environment: dict[str, str]) -> int:
+    with closing(sqlite3.connect(environment["GRAYFLOW_URL"].removeprefix("sqlite:///"))) as file:
+        try:
+            return file.execute("SELECT count(*) FROM documents").fetchone()[0]
+        except sqlite3.OperationalError:  # its tables are still to be made
+            return 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 # A terminal

@@ -1,5 +1,6 @@
 """How commands are called, what goes wrong with that, and what the process says then."""
 
+import re
 import subprocess
 import sys
 
@@ -23,7 +24,20 @@ def test_every_command_explains_itself_in_80_columns(cli: Cli, name: str):
 
     assert f"Usage: grayflow {name}" in text
     assert max(map(len, text.splitlines())) <= 80
-    assert name == "demo" or "Exit codes" in text
+    assert "Exit codes" in text
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_every_help_says_the_same_things_in_the_same_way(cli: Cli, name: str):
+    text = cli(*name.split(), "--help").out
+
+    assert re.search(r"<\w+", text) is None, "a flag takes no value, and an argument's name says what it is"
+    assert "env var" not in text
+    assert "[[" not in text
+    flat = " ".join(text.replace("│", " ").split())
+    options = flat.partition("─ Options ─")[2].partition("╰")[0]
+    for variable in re.findall(r"GRAYFLOW_[A-Z]+", options):
+        assert f"(env: {variable})" in options
 
 
 def test_there_are_these_commands_and_no_others():
@@ -74,6 +88,9 @@ def test_the_version_is_printed(cli: Cli):
         (["lint", "--context", "no_such_module:X"], "cannot import"),
         (["lint", "--context", "json:dumps"], "no subclass of grayflow.Context"),
         (["lint", "--extensions", "json:dumps"], "no grayflow.Extensions"),
+        (["export", "flags.csv"], "'.csv' names no format. Let it end in .json, .jsonl, .ndjson, .yaml, .yml, or say"),
+        (["explain", "x", "--at", "999"], "there is no revision 999; the newest is 1"),
+        (["explain", "x", "--at", "-1"], "there is no revision -1"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_with_2(cli: Cli, arguments: list[str], words: str):
@@ -89,6 +106,28 @@ def test_without_a_store_nothing_is_guessed(cli: Cli, arguments: list[str]):
     assert "no store is named" in told
     assert "GRAYFLOW_URL" in told
     assert list(cli.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["on", "x"], ["doctor"], ["init"], ["put", "-"], ["watch"]])
+@pytest.mark.parametrize("url", ["memory://", "MEMORY://", " memory:"])
+def test_a_store_that_is_private_to_its_process_is_refused_with_the_reason(cli: Cli, arguments: list[str], url: str):
+    told = cli(*arguments, "--url", url, code=2, input='{"key": "x"}').err
+
+    assert "private to the process that opens it" in told
+    assert "sqlite:///flags.db" in told
+    assert "grayflow init" not in told
+
+
+@pytest.mark.parametrize("name", ["flags.csv", "flags.txt", "flags.json.bak"])
+def test_an_export_of_an_unknown_ending_writes_nothing(cli: Cli, name: str):
+    cli.put({"key": "x"})
+    cli("export", str(cli.folder / name), code=2)
+
+    assert not (cli.folder / name).exists()
+    cli("export", str(cli.folder / name), "--format", "jsonl")
+    assert (cli.folder / name).read_text().startswith('{"flag":{"key":"x",')
+    cli("export", str(cli.folder / "flags"))
+    assert (cli.folder / "flags").read_text().startswith("{")
 
 
 def test_a_file_alone_can_be_linted_without_a_store(cli: Cli):
