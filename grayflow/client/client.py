@@ -143,7 +143,8 @@ class Client(Asking):
         Connect and wait for the flags, as entering does; close it with `aclose`.
 
         The wait is bounded by `start_timeout`. If it is over, the client goes on connecting, and decisions are the
-        callers' defaults (or come from the `last_good` file) until the flags arrive.
+        callers' defaults (or come from the `last_good` file) until the flags arrive. With flags from that file it is
+        over as soon as the store was refused or refused us: waiting longer would change nothing.
 
         Returns:
             The client.
@@ -199,7 +200,8 @@ class Client(Asking):
             timeout: How long at most; `None` for ever.
 
         Raises:
-            TimeoutError: not in time, or never, because the store was replaced or lost the change; the text says which.
+            TimeoutError: not in time; or at once when it will never be, because the store, asked once, is in another
+                epoch or has lost the change. The text says which.
             LifetimeError: the client is not running, or runs in another event loop or in the parent process.
             ConfigurationError: the token is none.
         """

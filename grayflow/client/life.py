@@ -74,6 +74,8 @@ class Life:
         """
         Begin, and wait for the first proof of freshness up to the start timeout.
 
+        Where there are last good flags to serve, the wait is over as soon as the store was refused or refused us.
+
         Raises:
             LifetimeError: started or closed before.
             StoreError: `require_ready`, and the store did not answer in time; the client is closed then.
@@ -135,41 +137,43 @@ class Life:
 
     async def prove(self, at_least: Position | None) -> str:
         """Make the snapshot the store's, having reached a change if one is given; return why it is not, or nothing."""
-        holder, limit_s = self._replica.holder, self._options.confirm_timeout_s
-        if at_least is not None and holder.reached(at_least):
+        if at_least is not None and self._replica.holder.reached(at_least):
             return ""
         try:
             self.check()
         except LifetimeError as error:
             return str(error)
-        if at_least is not None and at_least.epoch == (holder.position or at_least).epoch:
-            with anyio.move_on_after(limit_s):
-                await self._replica.reach(at_least)
-                return ""
-        why = f"{self._store.place} did not confirm the flags within {limit_s:g} s"
+        limit_s = self._options.confirm_timeout_s
         with anyio.move_on_after(limit_s):
+            if at_least is not None:
+                return "" if await self._replica.reach(at_least) else self._not_reached(at_least)
             error_found = await self._replica.confirm()
-            why = "" if error_found is None else f"not confirmed: {error_found}"
-        if not why and at_least is not None and not holder.reached(at_least):
-            return self.not_reached(at_least)
-        return why
+            return "" if error_found is None else f"not confirmed: {error_found}"
+        if at_least is not None:
+            return self._not_reached(at_least, waited_s=limit_s)
+        return f"{self._store.place} did not confirm the flags within {limit_s:g} s"
 
     async def wait_for(self, position: Position, timeout_s: float) -> None:
         """
         Wait until the snapshot has that change.
 
         Raises:
-            TimeoutError: not in time.
+            TimeoutError: not in time, or never.
             LifetimeError: see `check`.
         """
         self.check()
         with anyio.move_on_after(timeout_s):
-            await self._replica.reach(position)
-            return
-        raise TimeoutError(f"{self.not_reached(position)} (waited {timeout_s:g} s)")
+            if await self._replica.reach(position):
+                return
+            raise TimeoutError(self._not_reached(position))
+        raise TimeoutError(self._not_reached(position, waited_s=timeout_s))
 
-    def not_reached(self, wanted: Position) -> str:
-        """Say where we are instead."""
+    def _not_reached(self, wanted: Position, *, waited_s: float | None = None) -> str:
+        waited = "" if waited_s is None else f" (waited {waited_s:g} s)"
+        error = self._replica.troubles.error
+        return self._where_instead(wanted) + waited + ("" if error is None else f"; {error}")
+
+    def _where_instead(self, wanted: Position) -> str:
         held = self._replica.holder.position
         if held is None:
             return f"revision {wanted.revision} is not reached: there are no flags yet"
@@ -192,7 +196,11 @@ class Life:
             await self._replica.run()
 
     async def _settle(self) -> None:
-        await self._replica.holder.contacted.wait()
+        # With `require_ready` only a proof will do, and somebody may be setting the store right at this moment.
+        if self._options.require_ready:
+            await self._replica.holder.contacted.wait()
+        else:
+            await self._replica.settle()
         self._settled.set()
 
     def _over(self, failure: Exception | None) -> None:

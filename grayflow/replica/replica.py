@@ -28,6 +28,7 @@ from grayflow.replica.saver import Saver
 from grayflow.replica.sync import ACCESS_WAIT_S, Sync
 from grayflow.replica.troubles import Troubles
 from grayflow.replica.view import View
+from grayflow.replica.waiting import either
 from grayflow.store.port import Change, Changed, Event, State, Store
 
 __all__ = ["Replica", "ReplicaOptions"]
@@ -115,12 +116,42 @@ class Replica:
         await proof.done.wait()
         return proof.error
 
-    async def reach(self, position: Position) -> None:
-        """Return when the snapshot has that change; the store is asked once if it has not."""
-        if not self.holder.reached(position):
-            self.sync.request(hurry=True)
+    async def reach(self, position: Position) -> bool:
+        """
+        Return when the snapshot has that change; the store is asked once if it has not.
+
+        Returns:
+            False when it never will have it: the store was asked after this call, and it is in another epoch, or is
+            past that revision without it.
+        """
+        if self.holder.reached(position):
+            return True
+        proof = self.sync.request(hurry=True)
         while not self.holder.reached(position):
-            await self.holder.moved.wait()
+            if not proof.done.is_set():
+                await either(self.holder.moved, proof.done)
+            elif self._has_gone(position, proof.error):
+                return False
+            else:
+                await self.holder.moved.wait()
+        return True
+
+    def _has_gone(self, wanted: Position, error: StoreError | None) -> bool:
+        """Tell whether a change that is not here has no way to come, given what the store answered."""
+        held = self.holder.position
+        if held is None or isinstance(error, StoreUnavailableError | StoreAccessError):
+            return False
+        if wanted.epoch != held.epoch:
+            return True
+        return error is None and wanted.revision <= held.revision
+
+    async def settle(self) -> None:
+        """Return with the first proof, or when there will be none without help and the last good flags are served."""
+        while not self.holder.contacted.is_set():
+            helpless = self.sync.error is not None and not isinstance(self.sync.error, StoreUnavailableError)
+            if helpless and self.holder.position is not None:
+                return
+            await self.sync.asked.wait()
 
     def _builder(self, previous: Snapshot | None) -> Builder:
         options = self._options

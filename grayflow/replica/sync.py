@@ -94,6 +94,10 @@ class Sync:
         self._meanwhile: deque[Change] | None = None
         # Adapters have shorter limits of their own; these are for a store that has none.
         self.answer_limit_s, self.load_limit_s = 5.0, 60.0
+        self.asked = anyio.Event()
+        """Set, and replaced by a new one, whenever a round is over."""
+        self.error: StoreError | None = None
+        """Why the last round proved nothing; `None` if it did, and before the first."""
         self.loads = 0
         """Full loads so far."""
         self.failovers = 0
@@ -132,7 +136,10 @@ class Sync:
             try:
                 await self._attempt(current)
             finally:
+                self.error = current.error
                 current.done.set()
+                asked, self.asked = self.asked, anyio.Event()
+                asked.set()
 
     async def _due(self) -> None:
         """Return when a round is asked for or has to be repeated, and either it is urgent or the last few are past."""

@@ -1,6 +1,7 @@
 """Asking the store when memory is not enough: `freshness="confirmed"` and `wait_for`."""
 
 import asyncio
+from functools import partial
 
 import anyio
 import pytest
@@ -136,8 +137,41 @@ async def test_wait_for_gives_up_in_time_and_says_where_we_are(make: Make):
 
         with pytest.raises(TimeoutError, match=r"revision 9 is not reached; the flags here are of revision 0"):
             await flags.wait_for(future, timeout=0.02)
-        with pytest.raises(TimeoutError, match="epoch other"):
-            await flags.wait_for("other:1:n", timeout=0.02)
+
+
+async def test_another_epoch_is_asked_about_once_and_not_waited_for(make: Make, store: Faulty):
+    recording = Recording(store)
+    async with Client(recording, clock=FakeClock()) as flags:
+        asked = recording.count("position")
+
+        with anyio.fail_after(30), pytest.raises(TimeoutError, match="epoch other, and the flags here to"):
+            await flags.wait_for("other:1:n", timeout=None)
+
+        assert recording.count("position") == asked + 1
+
+
+async def test_a_foreign_store_is_not_waited_for_and_named(make: Make, memory: Rewinding):
+    async with make() as flags:
+        memory.replace_by("foreign")
+        change = await put(memory, "f", **ON)
+
+        with anyio.fail_after(30), pytest.raises(TimeoutError, match=r"epoch foreign.*grayflow init --replace"):
+            await flags.wait_for(change.position, timeout=None)
+
+
+async def test_a_store_that_is_away_may_come_back_with_another_epoch(make: Make, store: Faulty, memory, clock):
+    async with make() as flags:
+        await memory.init(replaces=["*"])
+        change = await put(memory, "f", **ON)
+        store.down = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(flags.wait_for, change.position, timeout=None))
+            await clock.advance(1)
+            store.heal()
+            await clock.advance(15)
+
+        assert flags.peek("f") is True
 
 
 async def test_a_change_that_the_store_lost_is_never_reached(make: Make, store: Faulty, memory: Rewinding, clock):
@@ -149,8 +183,8 @@ async def test_a_change_that_the_store_lost_is_never_reached(make: Make, store: 
         await put(store, "g", **ON)
         await clock.advance(13)
 
-        with pytest.raises(TimeoutError, match="was lost by the store"):
-            await flags.wait_for(lost.position, timeout=0.02)
+        with anyio.fail_after(30), pytest.raises(TimeoutError, match="was lost by the store"):
+            await flags.wait_for(lost.position, timeout=None)
 
 
 async def test_without_any_flags_nothing_is_reached(make: Make, store: Faulty):
