@@ -79,13 +79,16 @@ class File:
     Args:
         path: Absolute.
         busy_timeout: Seconds to wait for another writer.
+        durable: Whether a commit is safe from a power failure at once; otherwise the last ones may be lost then,
+            whole and in order.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout: float, durable: bool = True) -> None:
         self.path = path
         self.opened = 0
         """How many connections there have been: `PRAGMA data_version` compares within one only."""
         self._busy_timeout = busy_timeout
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self._signature: Signature | None = None
         self._unsettled = False
@@ -196,10 +199,11 @@ class File:
             isolation_level=None,  # transactions begin where we say so
         )
         connection.row_factory = sqlite3.Row
-        # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the power fails. A switch-off that was
-        # acknowledged must not come back on; edits are rare, and one more fsync for each is not felt.
+        # FULL for flags: in WAL mode NORMAL may lose the last commits when the power fails. A switch-off that was
+        # acknowledged must not come back on; edits are rare, and one more fsync for each is not felt. A board is
+        # written every few seconds, and losing the last of it costs work that is done twice.
         try:
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
         except BaseException:
             connection.close()
             raise

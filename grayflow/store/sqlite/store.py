@@ -1,8 +1,9 @@
 """
 Flags in one file, for several processes of one host.
 
-SQLite blocks, so two threads work for a store (see `worker.py`): one reads, so that a commit that waits for another
-process does not make the flags look stale, and one writes. Readers see commits of others by `PRAGMA data_version`.
+SQLite blocks, so threads work for a store (see `worker.py`): one reads, so that a commit that waits for another
+process does not make the flags look stale, one commits, and one writes the board, so that a commit does not wait behind
+the reports and leases of its own process. Readers see commits of others by `PRAGMA data_version`.
 """
 
 import os
@@ -13,12 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+import msgspec
+
 from grayflow.clock import Clock, SystemClock
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
 from grayflow.errors import ConfigurationError, NotInitializedError, StoreUnavailableError
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.port import Change, DocumentKind, Edit, Event, State, Store, check_namespace
+from grayflow.store.sqlite.board import SQLiteBoard
 from grayflow.store.sqlite.file import File
 from grayflow.store.sqlite.follower import Follower
 from grayflow.store.sqlite.verbs import Verbs
@@ -30,6 +34,8 @@ T = TypeVar("T")
 
 _SETTLE_S = 0.2
 """After a pause of this length the file is made whole; it costs two more waits for the disk than a commit alone."""
+_SETTLE_BOARD_S = 0.02
+"""Sooner, since a board is written again and again, and who exchanges the file must not find a log beside it."""
 
 
 class SQLiteStore(Store):
@@ -43,12 +49,13 @@ class SQLiteStore(Store):
         path: The file; relative to the directory that is current now.
         namespace: The environment within the file.
         busy_timeout: Seconds that a commit waits for other writers, more than 0 and at most 3600.
-        clock: The time by which followers poll, every 50 ms.
+        clock: The time by which followers poll, every 50 ms, and the board's.
 
     Raises:
         ConfigurationError: path, namespace or time-out cannot be one.
     """
 
+    board: SQLiteBoard
     initialised_by_writer = True
     keeps_all_history = True
 
@@ -68,7 +75,10 @@ class SQLiteStore(Store):
         self._clock = clock if clock is not None else SystemClock()
         self._lifetime = Lifetime(type(self).__name__)
         self._verbs = Verbs(self.namespace, self.place)
-        self._workers: tuple[Worker, Worker] | None = None
+        self._workers: _Workers | None = None
+        self.board = SQLiteBoard(
+            self.namespace, self._lifetime, self._clock, read=self._run_reading, write=self._write_board
+        )
 
     @property
     def place(self) -> str:
@@ -77,13 +87,13 @@ class SQLiteStore(Store):
 
     async def __aenter__(self) -> Self:
         if self._lifetime.enter():
-            self._workers = (self._worker(), self._worker())
+            self._workers = _Workers(reader=self._worker(), writer=self._worker(), board=self._worker(durable=False))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         if self._lifetime.leave() and self._workers is not None:
             workers, self._workers = self._workers, None
-            for worker in workers:
+            for worker in (workers.reader, workers.writer, workers.board):
                 await worker.aclose()
 
     async def init(self, *, replaces: Sequence[str] | None = None) -> Position:
@@ -159,22 +169,36 @@ class SQLiteStore(Store):
         return await self._run_reading(lambda file: verb(file.connection(self.namespace)))
 
     async def _run_reading(self, work: Callable[[File], T]) -> T:
-        return await self._open()[0].run(work)
+        return await self._open().reader.run(work)
 
     async def _write(self, work: Callable[[File], T]) -> T:
-        writer = self._open()[1]
-        try:
-            return await writer.run(work)
-        finally:
-            writer.later(_SETTLE_S, File.settle)
+        return await self._run_writing(self._open().writer, work, settle_after=_SETTLE_S)
 
-    def _open(self) -> tuple[Worker, Worker]:
+    async def _write_board(self, work: Callable[[File], T]) -> T:
+        return await self._run_writing(self._open().board, work, settle_after=_SETTLE_BOARD_S)
+
+    async def _run_writing(self, worker: Worker, work: Callable[[File], T], *, settle_after: float) -> T:
+        try:
+            return await worker.run(work)
+        finally:
+            worker.later(settle_after, File.settle)
+
+    def _open(self) -> "_Workers":
         self._lifetime.check()
         assert self._workers is not None  # noqa: S101 - made by whoever passes the check
         return self._workers
 
-    def _worker(self) -> Worker:
-        return Worker(File(self._path, busy_timeout=self._busy_timeout), patience=self._busy_timeout)
+    def _worker(self, *, durable: bool = True) -> Worker:
+        file = File(self._path, busy_timeout=self._busy_timeout, durable=durable)
+        return Worker(file, patience=self._busy_timeout)
+
+
+class _Workers(msgspec.Struct, frozen=True):
+    """The threads of an open store; each starts with its first work."""
+
+    reader: Worker
+    writer: Worker
+    board: Worker
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:
