@@ -24,7 +24,7 @@ import anyio
 from grayflow.clock import Clock
 from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.store.port import Event, Gap
-from grayflow.store.redis.heartbeat import LOOK_S, SILENCE_S, Heartbeat
+from grayflow.store.redis.heartbeat import ANSWER_S, Heartbeat
 from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line
 from grayflow.store.redis.translate import translate, translated
@@ -39,7 +39,9 @@ _SUBSCRIBED_WITHIN_S = 3.0
 """Finding the server, connecting, logging in and the confirmation, together."""
 
 _CLOSED_WITHIN_S = 1.0
-_QUICK_S = LOOK_S / 5
+_RENEWED_WITHIN_S = 1.5
+_QUICK = 1 / 5
+"""Of the time that a look was to take: one that found nothing so much sooner did not wait."""
 _QUICK_READS = 3
 _PAUSE_S = 0.01
 
@@ -121,15 +123,16 @@ class Link:
     async def _look(self) -> dict[str, Any] | None:
         """Return the next message, or `None` if none came for a while."""
         began = self._now()
+        look_s = self._heartbeat.look_s(began)
         # The bound is for redis-py's attempt to reconnect, which can hang inside of a read.
-        async with asyncio.timeout(LOOK_S + SILENCE_S):
-            message: dict[str, Any] | None = await heed(self._pubsub.get_message(timeout=LOOK_S))
+        async with asyncio.timeout(look_s + _RENEWED_WITHIN_S):
+            message: dict[str, Any] | None = await heed(self._pubsub.get_message(timeout=look_s))
         now = self._now()
         if message is not None:
             self._quick = 0
             self._heartbeat.heard(now)
             return message
-        self._quick = self._quick + 1 if now - began < _QUICK_S else 0
+        self._quick = self._quick + 1 if now - began < look_s * _QUICK else 0
         if self._quick:
             await self._suspect()
             return None
@@ -146,10 +149,10 @@ class Link:
     async def _beat(self, now: float) -> None:
         match self._heartbeat.silent(now):
             case "ask":
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(ANSWER_S):
                     await heed(self._pubsub.ping())
             case "dead":
-                raise StoreUnavailableError(f"{self._place}: the link is silent, no answer for {SILENCE_S:g} s.")
+                raise StoreUnavailableError(f"{self._place}: the link is silent, no answer for {ANSWER_S:g} s.")
             case "wait":
                 pass
 

@@ -1,6 +1,8 @@
 """A silent server is asked, a dead one is given up, and a busy process of our own is not mistaken for one."""
 
-from grayflow.store.redis.heartbeat import IDLE_S, LOOK_S, SILENCE_S, Heartbeat
+import pytest
+
+from grayflow.store.redis.heartbeat import ANSWER_S, IDLE_S, LOOK_S, Heartbeat
 
 
 def run(heartbeat: Heartbeat, *, until: float, start: float = 0.0) -> list[tuple[float, str]]:
@@ -16,7 +18,27 @@ def run(heartbeat: Heartbeat, *, until: float, start: float = 0.0) -> list[tuple
 
 
 def test_a_silent_link_is_asked_and_then_given_up() -> None:
-    assert run(Heartbeat(0.0), until=IDLE_S + SILENCE_S) == [(IDLE_S, "ask"), (IDLE_S + SILENCE_S, "dead")]
+    assert run(Heartbeat(0.0), until=IDLE_S + ANSWER_S) == [(IDLE_S, "ask"), (IDLE_S + ANSWER_S, "dead")]
+
+
+@pytest.mark.parametrize("heard", [0.0, 0.1, 0.2, 0.24, 0.4])
+def test_a_dead_link_is_found_a_second_and_a_half_after_the_last_that_was_heard(heard: float) -> None:
+    heartbeat = Heartbeat(0.0)
+    heartbeat.silent(heard)
+    heartbeat.heard(heard)
+
+    now = heard
+    while heartbeat.silent(now) != "dead":
+        now += heartbeat.look_s(now)
+
+    assert now - heard == pytest.approx(1.5, abs=0.03)
+
+
+def test_a_look_is_never_so_short_that_it_is_no_wait() -> None:
+    heartbeat = Heartbeat(0.0)
+
+    assert heartbeat.look_s(IDLE_S - 0.001) > 0.01
+    assert heartbeat.look_s(IDLE_S + 10) > 0.01
 
 
 def test_an_answer_begins_a_new_silence() -> None:
@@ -42,7 +64,7 @@ def test_a_process_that_did_not_look_grants_one_more_round() -> None:
     run(heartbeat, until=IDLE_S)
 
     assert heartbeat.silent(IDLE_S + 10) == "ask"
-    assert run(heartbeat, start=IDLE_S + 10, until=IDLE_S + 10 + SILENCE_S)[-1][1] == "dead"
+    assert run(heartbeat, start=IDLE_S + 10, until=IDLE_S + 10 + ANSWER_S)[-1][1] == "dead"
 
 
 def test_a_process_that_never_looks_in_time_still_gives_up() -> None:

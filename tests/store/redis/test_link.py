@@ -12,7 +12,7 @@ from grayflow.clock import SystemClock
 from grayflow.errors import LifetimeError, StoreAccessError, StoreUnavailableError
 from grayflow.store.port import Changed, Event, Gap
 from grayflow.store.redis import RedisStore
-from grayflow.store.redis.heartbeat import IDLE_S, SILENCE_S
+from grayflow.store.redis.heartbeat import ANSWER_S, IDLE_S
 from grayflow.store.redis.link import Link
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer
@@ -59,7 +59,7 @@ async def test_a_frozen_server_ends_the_link(server: RedisServer) -> None:
     async with RedisStore(server.url) as store, store.follow() as events:
         server.freeze()
 
-        error = await end_of(events, within_s=IDLE_S + SILENCE_S + 2)
+        error = await end_of(events, within_s=IDLE_S + ANSWER_S + 2)
 
         assert "silent" in str(error)
 
@@ -207,7 +207,7 @@ async def test_a_busy_process_does_not_take_its_own_pause_for_the_servers(server
         async with store.follow() as events:
             with anyio.move_on_after(IDLE_S + 0.3):  # asked by now
                 await anext(events)
-            ThreadEvent().wait(IDLE_S + SILENCE_S + 0.5)  # on the loop, which stands still
+            ThreadEvent().wait(IDLE_S + ANSWER_S + 0.5)  # on the loop, which stands still
 
             (change,) = await put(store, edit())
 
@@ -218,7 +218,7 @@ async def test_an_idle_link_lives(server: RedisServer) -> None:
     async with RedisStore(server.url) as store:
         await store.init()
         async with store.follow() as events:
-            with anyio.move_on_after(2 * (IDLE_S + SILENCE_S)) as waited:
+            with anyio.move_on_after(2 * (IDLE_S + ANSWER_S)) as waited:
                 await anext(events)
 
             assert waited.cancelled_caught
