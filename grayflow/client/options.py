@@ -1,9 +1,7 @@
 """How a client behaves: every option with its unit and bounds, checked at once and in one place."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,18 @@ from grayflow.client.resolvers import Resolver
 from grayflow.clock import Clock
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
-from grayflow.errors import ConfigurationError
 from grayflow.replica.freshness import FRESH_TTLS, Policy
 from grayflow.replica.replica import ReplicaOptions
-from grayflow.store.given import checked_clock, checked_context_type, checked_extensions, refused
+from grayflow.store.given import (
+    Duration,
+    checked_clock,
+    checked_context_type,
+    checked_extensions,
+    refused,
+    seconds,
+)
 
 __all__ = ["ClientOptions", "Duration", "OnFailure", "seconds"]
-
-Duration = float | timedelta
-"""Seconds, or a `timedelta`."""
 
 OnFailure = Policy | Mapping[str, str]
 """`"caller_default"`, `"last_known"` or `{"variant": NAME}`."""
@@ -93,31 +94,6 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
             confirm_timeout_s=seconds("confirm_timeout", given["confirm_timeout"]),
             random=_random(given["random"]),
         )
-
-
-def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = False) -> float:
-    """
-    Return a duration in seconds.
-
-    Args:
-        name: Of the option, for the message.
-        given: Seconds or a `timedelta`.
-        least: The smallest that makes sense.
-        endless: Whether it may be infinite.
-
-    Raises:
-        ConfigurationError: it is no duration, or out of bounds.
-    """
-    found = given.total_seconds() if isinstance(given, timedelta) else given
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise refused(name, given, "give seconds or a datetime.timedelta")
-    try:
-        found = float(found)
-    except OverflowError:  # an integer of hundreds of digits
-        raise refused(name, given, "give seconds that a float can hold") from None
-    if math.isnan(found) or found < least or (found == math.inf and not endless):
-        raise ConfigurationError(f"{name} is {found!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
-    return found
 
 
 def _yes_or_no(name: str, given: Any) -> bool:

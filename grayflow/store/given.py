@@ -1,9 +1,11 @@
 """
-What `Client` and `Admin` are given alike, checked when they are built and in the same words.
+What clients and admins are given by their callers, checked at once and in the same words.
 
 What was given is shown with care: the `repr` of a foreign object may raise, or hold a password.
 """
 
+import math
+from datetime import timedelta
 from typing import Any
 
 from grayflow.clock import Clock, SystemClock
@@ -14,7 +16,18 @@ from grayflow.errors import ConfigurationError
 from grayflow.store.port import Store
 from grayflow.store.urls import open_store
 
-__all__ = ["checked_clock", "checked_context_type", "checked_extensions", "opened_store", "refused"]
+__all__ = [
+    "Duration",
+    "checked_clock",
+    "checked_context_type",
+    "checked_extensions",
+    "opened_store",
+    "refused",
+    "seconds",
+]
+
+Duration = float | timedelta
+"""Seconds, or a `timedelta`."""
 
 
 def refused(name: str, given: Any, remedy: str) -> ConfigurationError:
@@ -92,3 +105,28 @@ def checked_extensions(given: Any) -> Extensions:
     if isinstance(given, Extensions):
         return given
     raise refused("extensions", given, "give grayflow.Extensions(hashes={...}, operators={...})")
+
+
+def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = False) -> float:
+    """
+    Return a duration in seconds.
+
+    Args:
+        name: Of the option, for the message.
+        given: Seconds or a `timedelta`.
+        least: The smallest that makes sense.
+        endless: Whether it may be infinite.
+
+    Raises:
+        ConfigurationError: it is no duration, or out of bounds.
+    """
+    found = given.total_seconds() if isinstance(given, timedelta) else given
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise refused(name, given, "give seconds or a datetime.timedelta")
+    try:
+        found = float(found)
+    except OverflowError:  # an integer of hundreds of digits
+        raise refused(name, given, "give seconds that a float can hold") from None
+    if math.isnan(found) or found < least or (found == math.inf and not endless):
+        raise ConfigurationError(f"{name} is {found!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
+    return found
