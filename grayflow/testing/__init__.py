@@ -7,10 +7,19 @@ if TYPE_CHECKING:
     from grayflow.testing.clock import FakeClock
     from grayflow.testing.contract import BoardContract, StoreContract
     from grayflow.testing.faults import Faulty
+    from grayflow.testing.plugin import all_flag_combinations
+    from grayflow.testing.settable import SettableClient
 
-__all__ = ["BoardContract", "FakeClock", "Faulty", "StoreContract"]
+__all__ = ["BoardContract", "FakeClock", "Faulty", "SettableClient", "StoreContract", "all_flag_combinations"]
 
-_HOMES = {"BoardContract": "contract", "FakeClock": "clock", "Faulty": "faults", "StoreContract": "contract"}
+_HOMES = {
+    "BoardContract": "contract",
+    "FakeClock": "clock",
+    "Faulty": "faults",
+    "SettableClient": "settable",
+    "StoreContract": "contract",
+    "all_flag_combinations": "plugin",
+}
 
 if "pytest" in sys.modules:  # without it a failing contract says `assert` and no values
     sys.modules["pytest"].register_assert_rewrite("grayflow.testing.contract")
