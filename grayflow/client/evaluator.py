@@ -16,7 +16,7 @@ from grayflow.client.live import Live
 from grayflow.client.options import ClientOptions
 from grayflow.client.resolvers import Reading, Resolved, Resolvers
 from grayflow.client.scope import MISSING, Frame
-from grayflow.client.unknown import UnknownKeys
+from grayflow.client.unknown import UnknownKeys, named
 from grayflow.core.compiler import Compiled
 from grayflow.core.context import Context, as_context
 from grayflow.core.decision import Decision, ErrorCode, Reason
@@ -208,7 +208,7 @@ class Evaluator:
         key = question.key
         if self.unknown.record(key):
             question.view.checks[key] = _no_flag
-        return failed(key, question.default, ErrorCode.FLAG_NOT_FOUND, f"there is no flag {key!r}")
+        return failed(key, question.default, ErrorCode.FLAG_NOT_FOUND, f"there is no flag {named(key)}")
 
     def _remember(self, view: View, snapshot: Snapshot, key: str, compiled: Compiled) -> None:
         """Let the hot path answer next time."""

@@ -364,6 +364,21 @@ async def test_a_thousand_unknown_names_are_listed_and_the_others_counted(make: 
         assert len(flags.health.unknown) == 1000
         assert flags.health.unknown_overflow == 5
         assert len(caplog.records) == 1001
+        assert "more than 1000 unknown flags" in caplog.records[-1].message
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize("key", ["x" * 201, "x" * 10_000_000, "half \ud800", b"f", 5, None])
+async def test_what_no_flag_can_be_called_is_logged_as_such_and_counted(make: Make, caplog, key: Any):
+    async with make() as flags:
+        for _ in range(3):
+            decision = flags.peek_decision(key, ANNA)
+
+        (record,) = caplog.records
+        assert "no flag can have that name" in record.message
+        assert len(record.message) < 300
+        assert (decision.error, len(decision.detail) < 300) == ("flag_not_found", True)
+        assert (flags.health.unknown, flags.health.unknown_overflow) == ((), 3)
 
 
 @pytest.mark.usefixtures("opened")
