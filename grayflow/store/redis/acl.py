@@ -14,12 +14,15 @@ to few. Taking the channel from a reader that is connected closes its connection
 
 from typing import Literal
 
-__all__ = ["ACL_REMEDY", "Role", "acl_command", "acl_rules"]
+__all__ = ["ACL_REMEDY", "WORKER_REMEDY", "Role", "acl_command", "acl_rules"]
 
 Role = Literal["reader", "worker", "writer"]
 
 ACL_REMEDY = "give the user the rules of its role, which `grayflow acl` prints"
 """What errors say to somebody who lacks a right."""
+
+WORKER_REMEDY = "give the user the rules of the role worker, which `grayflow acl` prints"
+"""What they say where a reader's rights do not reach: reports, jobs, counters."""
 
 _CONNECT = ("+auth", "+hello", "+ping", "+quit", "+select", "+client|setname", "+client|id")
 """Not CLIENT SETINFO: Redis 7.0 does not know it, and would refuse the whole rule for it."""
@@ -38,7 +41,7 @@ _SCRIPT = ("+eval", "+evalsha", "+script|load")
 _WRITE = ("+hset", "+hdel", "+hvals", "+set", "+del", "+xadd", "+xtrim", "+publish", "+spublish")
 
 _RUN = (
-    *("+get", "+set", "+del", "+exists", "+incr", "+pexpire", "+time"),
+    *("+get", "+set", "+del", "+exists", "+incr", "+pexpire", "+persist", "+time"),
     *("+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hlen", "+hincrby"),
     *("+zadd", "+zrem", "+zrange", "+zrangebyscore", "+zscore", "+zcard"),
     *("+sadd", "+srem", "+smembers", "+sismember", "+scard"),

@@ -9,10 +9,22 @@ Where a namespace lives in Redis: the names and what is behind them.
     {gf:NS}:history:<kind>:<key> stream   the newest changes of one document; same ids, same fields
     {gf:NS}:idem:<request id>    string   revision and nonce that a request made; gone after ten minutes
     {gf:NS}:ch                   channel  every change as it happens
-    {gf:NS}:run:*                         what running services write; nothing here touches it
+    {gf:NS}:run:*                         what running services write, the board; changing flags does not touch it
+
+The board:
+
+    {gf:NS}:run:records:<collection>   hash    name -> value, version, lease and end of a record, in one (`record.py`)
+    {gf:NS}:run:expiries:<collection>  zset    name -> end, of the records that have one
+    {gf:NS}:run:fence                  string  the last fence, of all collections
+    {gf:NS}:run:counter:<counter>      hash    field -> sum; goes away by itself
+    {gf:NS}:run:writers:<counter>      hash    writer -> number of its last batch; goes away with the sums
+    {gf:NS}:run:set:<set>              zset    member -> since when; may go away by itself
 
 In `meta`, `count` is the number of flags and segments together, `start` the revision with which the epoch began,
 `base` the revision after which the log has no hole, `replaces` the epochs that this one stands for.
+
+Instants of the board are microseconds since the epoch, by the server's clock. A record is one field, so that it is
+read whole by one command, and all of a collection by one other.
 
 One hash tag for everything, so that a namespace is one slot of a cluster and one pattern of an ACL. Generations are
 one field per flag, not one per variant: a commit answers with all of them, and the script could not find the others
@@ -53,7 +65,9 @@ def type_of(key: str | bytes) -> str:
     name = (key if isinstance(key, str) else key.decode(errors="replace")).partition("}:")[2]
     if name == "log" or name.startswith("history:"):
         return "stream"
-    return "string" if name.startswith("idem:") else "hash"
+    if name.startswith(("run:expiries:", "run:set:")):
+        return "zset"
+    return "string" if name.startswith("idem:") or name == "run:fence" else "hash"
 
 
 class Keys:
@@ -65,6 +79,7 @@ class Keys:
         self.offs = f"{self.prefix}offs"
         self.log = f"{self.prefix}log"
         self.channel = f"{self.prefix}ch"
+        self.fence = f"{self.prefix}run:fence"
         self._documents: dict[DocumentKind, str] = {
             "flag": f"{self.prefix}flags",
             "segment": f"{self.prefix}segments",
@@ -81,3 +96,23 @@ class Keys:
     def request(self, request_id: str) -> str:
         """Return the key that remembers a request."""
         return f"{self.prefix}idem:{request_id}"
+
+    def records(self, collection: str) -> str:
+        """Return the hash of a collection's records."""
+        return f"{self.prefix}run:records:{collection}"
+
+    def expiries(self, collection: str) -> str:
+        """Return the sorted set of a collection's records that go away."""
+        return f"{self.prefix}run:expiries:{collection}"
+
+    def counter(self, counter: str) -> str:
+        """Return the hash of a counter's sums."""
+        return f"{self.prefix}run:counter:{counter}"
+
+    def writers(self, counter: str) -> str:
+        """Return the hash of a counter's writers."""
+        return f"{self.prefix}run:writers:{counter}"
+
+    def members(self, name: str) -> str:
+        """Return the sorted set that is a set."""
+        return f"{self.prefix}run:set:{name}"

@@ -1,15 +1,13 @@
 """
 Questions to the server and orders to it, each bounded in time and with its errors translated.
 
-Reading asks several questions in one MULTI, the position first, so the answers are of one instant. Writing runs the
-script; when no answer comes it runs it again with the same arguments, among them the request id by which the script
-knows a repetition.
+Reading asks several questions in one MULTI, so the answers are of one instant. Writing runs a script; when no answer
+comes it runs it again with the same arguments, and the script knows a repetition (`script.py`).
 """
 
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.resources import files
 from typing import Any
 
 import anyio
@@ -28,18 +26,17 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from grayflow.clock import Clock
 from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.store.address import RedisAddress
+from grayflow.store.redis.acl import ACL_REMEDY
 from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line, Purpose
 from grayflow.store.redis.patience import patiently
+from grayflow.store.redis.script import BOARD, CHANGES, Script
 from grayflow.store.redis.translate import WRONG_TYPE, foreign, translate
 
 __all__ = ["Command", "Session"]
 
 Command = tuple[str | bytes | int, ...]
 """The words of one command."""
-
-# Read with the module: entering a store must not read files, it runs on the loop.
-_SCRIPT = files("grayflow.store.redis").joinpath("scripts.lua").read_text(encoding="utf-8")
 
 _TRIES = 3
 _PASSING = (RedisConnectionError, RedisTimeoutError, TimeoutError, ClusterDownError, TryAgainError, ReadOnlyError)
@@ -64,7 +61,7 @@ class Session:
         self._clock = clock
         self._place = address.safe_url
         self._read, self._once = self.line("read"), self.line("once")
-        self._script = self._once.client.register_script(_SCRIPT)
+        self._scripts = {script: self._once.client.register_script(script.text) for script in (CHANGES, BOARD)}
         # All tries of one command, connecting included: what a caller waits at most for a server that is gone.
         self._within_s = 3 * address.timeout + address.connect_timeout
 
@@ -77,9 +74,13 @@ class Session:
         await self._read.aclose()
         await self._once.aclose()
 
-    async def read(self, *commands: Command) -> list[Any]:
+    async def read(self, *commands: Command, denied: str = ACL_REMEDY) -> list[Any]:
         """
         Return the answers to all commands, of one instant.
+
+        Args:
+            commands: The questions. The first is about data, and its answer tells whether that changed meanwhile.
+            denied: What to do if the server forbids them.
 
         Raises:
             StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
@@ -88,7 +89,7 @@ class Session:
             with anyio.fail_after(self._within_s):
                 return await _ask(self._read, commands)
         except Exception as error:
-            raise await self._told(error, [words[1] for words in commands if len(words) > 1]) from error
+            raise await self._told(error, [words[1] for words in commands if len(words) > 1], denied) from error
 
     async def read_all(self, *commands: Command) -> list[Any]:
         """
@@ -103,13 +104,15 @@ class Session:
                 lambda: _ask(line, commands), self._probe, every_s=self._address.timeout, clock=self._clock
             )
         except Exception as error:
-            raise await self._told(error, [words[1] for words in commands]) from error
+            raise await self._told(error, [words[1] for words in commands], ACL_REMEDY) from error
         finally:
             await line.aclose()
 
-    async def write(self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> list[bytes]:
+    async def write(
+        self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]
+    ) -> list[bytes]:
         """
-        Run the script and return its answer; without one run it again, three times in all within a few seconds.
+        Run a script and return its answer; without one run it again, three times in all within a few seconds.
 
         A fail-over takes longer than three quick tries: with Sentinels or a cluster they go on until the time is up.
 
@@ -124,38 +127,33 @@ class Session:
                 try:
                     async with self._once.places:
                         sending = True
-                        return await heed(self._script(keys=keys, args=arguments))
+                        return await heed(self._scripts[script](keys=keys, args=arguments))
                 except AuthenticationError as error:
                     raise translate(error, self._place) from error
                 except _PASSING as error:
                     failure, arrived = error, arrived or _may_have_arrived(error)
                 except Exception as error:
-                    raise await self._told(error, keys) from error
+                    raise await self._told(error, keys, script.denied) from error
                 # From here to the next sending the time may run out without anything being under way.
                 tries, sending = tries + 1, False
                 if tries == _TRIES and self._address.mode == "standalone":
                     break
                 await self._clock.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**tries, 1.0))  # noqa: S311 - jitter
-        raise self._given_up(failure, arrived=arrived or sending) from failure
+        raise self._given_up(failure, script.unsure if arrived or sending else "Nothing was changed.") from failure
 
-    def _given_up(self, failure: Exception, *, arrived: bool) -> Exception:
+    def _given_up(self, failure: Exception, outcome: str) -> StoreError:
         error = translate(failure, self._place)
         if not isinstance(error, StoreUnavailableError):
             return error
-        if not arrived:
-            return StoreUnavailableError(f"{error.message} Nothing was changed.")
-        return StoreUnavailableError(
-            f"{error.message} The change may have been made or not: it was sent, and no answer came. "
-            "Committing the same request again is safe and tells which."
-        )
+        return StoreUnavailableError(f"{error.message} {outcome}")
 
-    async def _told(self, error: Exception, keys: Sequence[str | bytes | int]) -> StoreError:
+    async def _told(self, error: Exception, keys: Sequence[str | bytes | int], denied: str) -> StoreError:
         """Return the error of ours for `error`; where somebody else uses our names, with the key that it is about."""
         if WRONG_TYPE in str(error):
             names = [key for key in dict.fromkeys(keys) if not isinstance(key, int)]
             with suppress(Exception), anyio.move_on_after(self._address.timeout):  # else it is told without the key
                 return foreign(self._place, names, await _ask(self._once, [("TYPE", name) for name in names]))
-        return translate(error, self._place)
+        return translate(error, self._place, denied=denied)
 
     async def _probe(self) -> None:
         with anyio.fail_after(self._address.timeout + self._address.connect_timeout):

@@ -2,7 +2,7 @@
 Flags in Redis or Valkey: standalone, encrypted, by a unix socket, behind Sentinels, or in one slot of a cluster.
 
 Every verb asks once and reads the answer; what is where stands in `keys.py`, how a change is written in
-`scripts.lua`, how it is heard in `link.py`.
+`scripts.lua`, how it is heard in `link.py`, what running processes write in `board.py`.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +16,7 @@ from grayflow.errors import ConfigurationError, StoreAccessError, StoreFormatErr
 from grayflow.store.address import RedisAddress
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.port import Change, DocumentKind, Edit, Event, State, Store, check_namespace
+from grayflow.store.redis.board import RedisBoard
 from grayflow.store.redis.commit import (
     commit_arguments,
     commit_keys,
@@ -27,6 +28,7 @@ from grayflow.store.redis.commit import (
 from grayflow.store.redis.keys import REVISION_LIMIT, Keys, field
 from grayflow.store.redis.layout import META, Entry, Layout
 from grayflow.store.redis.link import open_link
+from grayflow.store.redis.script import CHANGES
 from grayflow.store.redis.session import Command, Session
 from grayflow.store.redis.wire import read_document
 
@@ -55,6 +57,8 @@ class RedisStore(Store):
         ConfigurationError: the URL, the namespace or a limit cannot be one.
     """
 
+    board: RedisBoard
+
     def __init__(
         self,
         address: RedisAddress | str,
@@ -78,6 +82,7 @@ class RedisStore(Store):
         self._meta: Command = ("HMGET", self._keys.meta, *META)
         self._lifetime = Lifetime(type(self).__name__)
         self._opened: Session | None = None
+        self.board = RedisBoard(self._session, self._keys, place=self.place)
 
     @property
     def place(self) -> str:
@@ -101,7 +106,7 @@ class RedisStore(Store):
 
     async def init(self, *, replaces: Sequence[str] | None = None) -> Position:
         """See `Store.init`."""
-        answer = await self._session().write(init_keys(self._keys), init_arguments(self._keys, replaces))
+        answer = await self._session().write(CHANGES, init_keys(self._keys), init_arguments(self._keys, replaces))
         return read_init(answer, self._layout)
 
     async def position(self) -> Position:
@@ -184,6 +189,7 @@ class RedisStore(Store):
     async def commit(self, edit: Edit, *, expected: int) -> Change:
         """See `Store.commit`."""
         answer = await self._session().write(
+            CHANGES,
             commit_keys(self._keys, edit),
             commit_arguments(
                 self._keys, edit, expected=expected, log_limit=self._log_limit, history_limit=self._history_limit

@@ -85,15 +85,22 @@ def translated(place: str) -> Iterator[None]:
         raise translate(error, place) from error
 
 
-def translate(error: Exception, place: str) -> StoreError:
-    """Return the error of ours that says what `error` says; one of ours as it is."""
+def translate(error: Exception, place: str, *, denied: str = ACL_REMEDY) -> StoreError:
+    """
+    Return the error of ours that says what `error` says; one of ours as it is.
+
+    Args:
+        error: What redis-py raised.
+        place: The URL without secrets.
+        denied: What to do if this is about rights.
+    """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, AuthenticationError):
         return _refused(str(error), place)
     text = f"{getattr(error, 'status_code', None) or ''} {error}".strip()
     if isinstance(error, NoPermissionError) or any(phrase in text for phrase in _DENIED):
-        return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {ACL_REMEDY}.")
+        return StoreAccessError(f"{place} forbids it: {_quoted(text)}. Nothing was changed; {denied}.")
     if isinstance(error, MasterNotFoundError):
         return _no_master(text, place)
     known = _known(error, text, place)

@@ -1,6 +1,5 @@
 """A writer whose answer was lost does the edit once, and says what it does not know."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
@@ -14,20 +13,11 @@ from grayflow.store.redis import RedisStore
 from grayflow.testing import FakeClock
 from grayflow.testing.contract.kit import edit
 from tests.servers import RedisServer
+from tests.store.redis.kit import after, impatient
 
 pytestmark = pytest.mark.anyio
 
 sleep = SystemClock().sleep
-
-
-def impatient(server: RedisServer) -> RedisStore:
-    """Return a store that waits 0.3 s for an answer, and 1.2 s in all."""
-    return RedisStore(server.url + "?timeout=0.3&connect_timeout=0.3")
-
-
-async def after(seconds: float, do: Callable[[], Awaitable[object] | object]) -> None:
-    await sleep(seconds)
-    do()
 
 
 async def test_a_write_whose_answer_came_too_late_is_made_once(server: RedisServer) -> None:
