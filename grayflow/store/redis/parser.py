@@ -23,6 +23,8 @@ _AT_ONCE = 4000
 """Values between two pauses: 2 ms or so."""
 
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,20}")
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+"""One that is below zero, as in `$-7`, would lead back, and the same bytes would be read for ever."""
 
 _CLOSED = "Connection closed by server."
 
@@ -88,7 +90,7 @@ class _Answer:
                 return at
             kind, head = data[at : at + 1], data[at + 1 : end]
             after = end + 2
-            if kind == b"$" and head.isdigit():
+            if kind == b"$" and _LENGTH.fullmatch(head):
                 stop = after + int(head)
                 if stop + 2 > len(data):
                     self.missing = stop + 2 - len(data)
@@ -112,6 +114,14 @@ class _Answer:
                 return
             values, wanted = self._open[-1]
 
+    def _add_list(self, length: int) -> None:
+        if length == 0:
+            return self._add([])
+        values: list[Any] = []
+        self._open[-1][0].append(values)
+        self._open.append((values, length))
+        return None
+
     def _add_short(self, kind: bytes, head: bytes) -> None:
         match kind:
             case b"+":
@@ -120,14 +130,9 @@ class _Answer:
                 self._add(int(head))
             case b"-":
                 self._add(self._parse_error(head.decode(errors="replace")))
-            case b"*" if head.isdigit() and int(head):
-                values: list[Any] = []
-                self._open[-1][0].append(values)
-                self._open.append((values, int(head)))
-            case b"*" if head.isdigit():
-                self._add([])
+            case b"*" if _LENGTH.fullmatch(head):
+                self._add_list(int(head))
             case b"*" | b"$" if head == b"-1":
                 self._add(None)
             case _:
-                # A length that goes back, as `$-7`, would be read again for ever.
                 raise InvalidResponse(f"Protocol Error: {(kind + head)[:100]!r}")

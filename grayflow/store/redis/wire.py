@@ -99,7 +99,7 @@ def read_generations(value: bytes) -> Generations:
     parts = unpack(value)
     if len(parts) % 3:
         raise UnreadableError("generations come in threes")
-    if not all(is_generation(parts[i + 1]) and is_generation(parts[i + 2]) for i in range(0, len(parts), 3)):
+    if not all(is_generation(parts[i + 1]) and is_revision(parts[i + 2]) for i in range(0, len(parts), 3)):
         raise UnreadableError("a generation is no number")
     try:
         return {
