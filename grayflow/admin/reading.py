@@ -26,7 +26,7 @@ from grayflow.core.position import Document
 from grayflow.errors import InvalidFlagError
 from grayflow.store.port import Change, DocumentKind, State
 
-__all__ = ["Previewed", "Reading"]
+__all__ = ["Previewed", "Reading", "export_text"]
 
 Previewed = Source | Removal
 """One edit of a preview: a whole document in any form (a mapping or JSON is a flag's), or a removal."""
@@ -195,7 +195,7 @@ class Reading(Desk):
             MissingExtraError: YAML without the extra `yaml`.
         """
         state = await self.state()
-        return await to_thread.run_sync(lambda: write_text(_exported(state), format))
+        return await to_thread.run_sync(export_text, state, format)
 
 
 def _edited(edit: Previewed) -> tuple[Node, bytes | None]:
@@ -203,6 +203,11 @@ def _edited(edit: Previewed) -> tuple[Node, bytes | None]:
         return (edit.kind, edit.key), None
     document, data = canonical(model_of("segment" if isinstance(edit, Segment) else "flag"), edit)
     return node_of(document), data
+
+
+def export_text(state: State, format_: TextFormat) -> str:
+    """Return a whole state as text; see `Reading.export`."""
+    return write_text(_exported(state), format_)
 
 
 def _exported(state: State) -> Iterable[tuple[DocumentKind, str, bytes]]:

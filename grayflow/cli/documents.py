@@ -3,26 +3,30 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import typer
 from anyio import Path as AsyncPath
-from anyio import get_cancelled_exc_class
+from anyio import get_cancelled_exc_class, to_thread
 from msgspec import structs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from grayflow.admin import Admin, ImportReport, Saved
 from grayflow.admin.checks import canonical, model_of
 from grayflow.admin.formats import ENDINGS, Found, TextFormat, format_of, read_text
+from grayflow.admin.reading import export_text
+from grayflow.cli.examination import snapshot_of
 from grayflow.cli.exits import Exit, exit_of
 from grayflow.cli.given import AsJson, DryRun, ExtensionsName, Reason, extensions_named, read_bytes
 from grayflow.cli.session import Session
 from grayflow.cli.shapes import import_shape
-from grayflow.cli.words import counted, unreadable
+from grayflow.cli.words import counted, moment, unreadable
 from grayflow.cli.writing import Contexts, Manner, Trial, carry_out
 from grayflow.core.flag import Segment
 from grayflow.errors import ConfigurationError, InvalidFlagError, NotInitializedError
+from grayflow.replica.last_good import Kept, Unusable
+from grayflow.replica.last_good import read as read_last_good
 
 __all__ = ["export", "import_", "init", "put"]
 
@@ -108,13 +112,28 @@ async def put(  # noqa: PLR0913 - each is an option of the command
 async def export(
     session: Session,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for standard output.")] = "-",
+    *,
+    last_good: Annotated[
+        str | None,
+        typer.Option("--last-good", metavar="FILE", help="Of a file that a process keeps instead of a store."),
+    ] = None,
     format_: Format = None,
 ) -> None:
-    """Write all flags and segments as text that `import` reads; equal sets give equal text."""
+    """
+    Write all flags and segments as text that `import` reads; equal sets give equal text.
+
+    With --last-good, those that a process with Client(last_good=FILE) keeps on its disk: they are what is left when
+    a store was lost.
+    """
     as_format = _format(format_, file) or _default_format(file)
-    async with session.reading() as admin:
-        text = await admin.export(as_format)
-        snapshot = await admin.snapshot()
+    if last_good is None:
+        async with session.reading() as admin:
+            state = await admin.state()
+    else:
+        kept = await to_thread.run_sync(_kept, last_good)
+        state, where = kept.state, f"namespace {kept.namespace!r}, revision {kept.state.position.revision}"
+        session.note(f"{last_good!r} holds {where}, last known to be the store's at {moment(kept.saved_at)}")
+    text = await to_thread.run_sync(export_text, state, as_format)
     if file == "-":
         typer.echo(text, nl=False)
     else:
@@ -122,7 +141,14 @@ async def export(
             await AsyncPath(file).write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"cannot write {file!r}: {error.strerror or error}") from error
-    session.warn(unreadable(snapshot))
+    session.warn(unreadable(snapshot_of(state)))
+
+
+def _kept(name: str) -> Kept:
+    try:
+        return read_last_good(Path(name), None)
+    except Unusable as why:
+        raise ConfigurationError(f"{name!r} cannot be used: {why}") from why
 
 
 async def import_(

@@ -16,7 +16,7 @@ from grayflow.core.snapshot import Builder, Snapshot
 from grayflow.errors import ConflictError, GrayflowError, NotInitializedError, StoreAccessError, StoreError
 from grayflow.store.port import SCHEMA, Edit, State, Store
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "examine", "snapshot_of"]
 
 MANY_FLAGS = 10_000
 """Above this a snapshot still works; loading and memory are felt."""
@@ -90,7 +90,7 @@ def _ok(name: str, found: str) -> Check:
 
 
 def _documents(state: State, extensions: Extensions | None) -> list[Check]:
-    snapshot = _snapshot(state, extensions)
+    snapshot = snapshot_of(state, extensions)
     size = sum(len(document.data) for document in (*state.flags.values(), *state.segments.values()))
     counts = f"{counted(len(state.flags), 'flag')} and {counted(len(state.segments), 'segment')}"
     found = f"{counts}, {size / 1024:.1f} KiB"
@@ -113,7 +113,8 @@ def _documents(state: State, extensions: Extensions | None) -> list[Check]:
     return checks
 
 
-def _snapshot(state: State, extensions: Extensions | None) -> Snapshot:
+def snapshot_of(state: State, extensions: Extensions | None = None) -> Snapshot:
+    """Return a state ready to be evaluated, broken documents included as such."""
     builder = Builder(extensions=extensions)
     for key, document in state.segments.items():
         builder.add_segment(key, document)

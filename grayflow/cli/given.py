@@ -1,6 +1,7 @@
 """What people hand to commands: files, contexts, instants, names of Python objects. Every misreading is explained."""
 
 import importlib
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from grayflow.core.codec import from_json
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
 from grayflow.errors import ConfigurationError
+from grayflow.replica.last_good import is_last_good
 
 __all__ = [
     "AsJson",
@@ -56,16 +58,22 @@ def read_bytes(name: str) -> bytes:
     Read a file, or standard input for `-`.
 
     Raises:
-        ConfigurationError: it cannot be read.
+        ConfigurationError: it cannot be read, or is a file that a process keeps for itself.
         KeyboardInterrupt: Ctrl-C.
     """
     if name == "-":
         with interruptible():
             return sys.stdin.buffer.read()
     try:
-        return Path(name).read_bytes()
+        content = Path(name).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read {name!r}: {error.strerror or error}") from error
+    if is_last_good(content):
+        raise ConfigurationError(
+            f"{name!r} holds the last good flags of a process, which are no text. Make a text of them first: "
+            f"grayflow export --last-good {shlex.quote(name)} flags.json"
+        )
+    return content
 
 
 @contextmanager

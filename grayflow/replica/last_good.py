@@ -14,9 +14,10 @@ import msgspec
 
 from grayflow.store.port import State
 
-__all__ = ["Kept", "Unusable", "read", "write"]
+__all__ = ["Kept", "Unusable", "is_last_good", "read", "write"]
 
-_HEADER = b"grayflow last-good 1\n"
+_NAME = b"grayflow last-good "
+_HEADER = _NAME + b"1\n"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +63,18 @@ def write(path: Path, kept: Kept) -> None:
     _sync_directory(path.parent)
 
 
-def read(path: Path, namespace: str) -> Kept:
+def is_last_good(content: bytes) -> bool:
+    """Tell whether bytes are such a file, of whatever version."""
+    return content.startswith(_NAME)
+
+
+def read(path: Path, namespace: str | None) -> Kept:
     """
     Read the file; blocking, so call it in a worker thread.
+
+    Args:
+        path: The file.
+        namespace: Whose it has to be, `None` for anybody's.
 
     Raises:
         Unusable: it is missing, damaged, of another version or of another namespace.
@@ -83,7 +93,7 @@ def read(path: Path, namespace: str) -> Kept:
         kept = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unusable(f"it is damaged: {error}") from error
-    if kept.namespace != namespace:
+    if namespace not in {None, kept.namespace}:
         raise Unusable(f"it is of namespace {kept.namespace!r}, not {namespace!r}")
     return kept
 
