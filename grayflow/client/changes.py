@@ -148,6 +148,7 @@ class _Handler:
         self.key = key
         self.started = False
         self._changes, self._function = changes, function
+        self._told: set[str] = set()
         self._waiting: dict[str, tuple[Flag | None, Flag | None]] = {}
         self._wake = anyio.Event()
 
@@ -179,4 +180,8 @@ class _Handler:
                 await result
         except Exception as error:
             self._changes.errors += 1
-            log.warning("on_change handler %r raised for flag %r", self._function, key, exc_info=error)
+            kind = type(error).__name__
+            if kind not in self._told:  # a handler without its cache fails for each change: thousands after a load
+                self._told.add(kind)
+                text = "on_change handler %r raised for flag %r; the next %s of it are only counted"
+                log.warning(text, self._function, key, kind, exc_info=error)

@@ -250,8 +250,9 @@ class Client(Asking):
             async def changed(old: Flag | None, new: Flag | None) -> None: ...
 
         It gets the flag before and after, `None` where there was or is none. It runs in a task of the client, one call
-        at a time; if changes come faster, the newest of each flag wins. What it raises is logged and counted. The
-        flags that a process starts with are no change. May be registered before and after the start.
+        at a time; if changes come faster, the newest of each flag wins. What it raises is counted, and logged once for
+        each kind of error. The flags that a process starts with are no change. May be registered before and after the
+        start.
 
         Args:
             key: The flag; every flag if left out.

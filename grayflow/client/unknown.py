@@ -36,12 +36,12 @@ class UnknownKeys:
     def record(self, key: Any) -> bool:
         """Remember a name; false if it is none, or there is no room for it."""
         if not _is_name(key):
-            self._count("%s was asked for, and no flag can have that name: callers get their defaults", named(key))
+            self._count("%s was asked for, and no flag can have that name: the next are only counted", named(key))
             return False
         if key in self._keys:
             return True
         if len(self._keys) >= _KEPT:
-            self._count("more than %d unknown flags were asked for; only these are listed", _KEPT)
+            self._count("more than %d unknown flags were asked for: the others are only counted", _KEPT)
             return False
         self._keys[key] = None
         log.warning(
@@ -53,7 +53,7 @@ class UnknownKeys:
         self.overflow += 1
         if text not in self._told:
             self._told.add(text)
-            log.warning(f"{text} (logged once, the next are counted in health)", fact)
+            log.warning(text, fact)
 
 
 def named(key: Any) -> str:
