@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from grayflow.cli import checking, documents, reading, switching, watching
+from grayflow.cli import checking, documents, reading, rights, switching, watching
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
 from grayflow.cli.help import Command, Group
@@ -59,6 +59,7 @@ _COMMANDS = (
             ("doctor", checking.doctor),
             ("lint", checking.lint),
             ("stale", reading.stale),
+            ("acl", rights.acl),
         ),
     ),
 )

@@ -13,7 +13,7 @@ from tests.cli.kit import Cli
 
 COMMANDS = [
     "init put on off percent target list show history diff rollback explain watch lint stale export import doctor demo",
-    "archive delete",
+    "archive delete acl",
 ]
 NAMES = " ".join(COMMANDS).split()
 
@@ -91,6 +91,9 @@ def test_the_version_is_printed(cli: Cli):
         (["export", "flags.csv"], "'.csv' names no format. Let it end in .json, .jsonl, .ndjson, .yaml, .yml, or say"),
         (["explain", "x", "--at", "999"], "there is no revision 999; the newest is 1"),
         (["explain", "x", "--at", "-1"], "there is no revision -1"),
+        (["acl", "--role", "king"], "there is no role 'king'; reader, worker and writer are known"),
+        (["acl", "--password-from", "pw"], "say which role this one is for"),
+        (["acl", "-n", "no spaces"], "'no spaces' cannot name a namespace"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_with_2(cli: Cli, arguments: list[str], words: str):
@@ -194,6 +197,13 @@ def test_the_entry_point_is_light():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "[]"
+
+
+def test_commands_load_no_driver_that_they_do_not_need():
+    code = "import sys; from grayflow.cli.app import build; build(); print({'redis', 'sqlite3'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "set()"
 
 
 def test_ctrl_c_before_a_command_runs_is_no_traceback(monkeypatch: pytest.MonkeyPatch):

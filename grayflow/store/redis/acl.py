@@ -12,9 +12,10 @@ and nothing else does not exist. Whoever may change flags may therefore also dam
 to few. Taking the channel from a reader that is connected closes its connection.
 """
 
+from hashlib import sha256
 from typing import Literal
 
-__all__ = ["ACL_REMEDY", "WORKER_REMEDY", "Role", "acl_command", "acl_rules"]
+__all__ = ["ACL_REMEDY", "PLACE_OF_HASH", "WORKER_REMEDY", "Role", "acl_command", "acl_rules"]
 
 Role = Literal["reader", "worker", "writer"]
 
@@ -23,6 +24,9 @@ ACL_REMEDY = "give the user the rules of its role, which `grayflow acl` prints"
 
 WORKER_REMEDY = "give the user the rules of the role worker, which `grayflow acl` prints"
 """What they say where a reader's rights do not reach: reports, jobs, counters."""
+
+PLACE_OF_HASH = "SHA256-OF-ITS-PASSWORD"
+"""What stands in rules without a password. No server takes it for one, so a line cannot be pasted as it stands."""
 
 _CONNECT = ("+auth", "+hello", "+ping", "+quit", "+select", "+client|setname", "+client|id")
 """Not CLIENT SETINFO: Redis 7.0 does not know it, and would refuse the whole rule for it."""
@@ -50,7 +54,7 @@ _RUN = (
 _CLUSTER = ("+cluster|slots",)
 
 
-def acl_rules(role: Role, namespace: str, password: str, *, cluster: bool = False) -> tuple[str, ...]:
+def acl_rules(role: Role, namespace: str, password: str | None, *, cluster: bool = False) -> tuple[str, ...]:
     """
     Return the rules of a user, each one argument of `ACL SETUSER gf-<role>`.
 
@@ -59,11 +63,12 @@ def acl_rules(role: Role, namespace: str, password: str, *, cluster: bool = Fals
     Args:
         role: What the user is for.
         namespace: The environment; users of several take the rules of each but for the first six.
-        password: In plain; Redis keeps its hash.
+        password: In plain; the rules hold its SHA-256, as the server itself does. `None` leaves a place for that.
         cluster: Whether the server is a node of a cluster, where clients ask which node holds their keys.
     """
     keys, channel = f"~{{gf:{namespace}}}:*", f"&{{gf:{namespace}}}:ch"
-    start = ("reset", "on", f">{password}", "resetkeys", "resetchannels", "-@all")
+    secret = PLACE_OF_HASH if password is None else sha256(password.encode()).hexdigest()
+    start = ("reset", "on", f"#{secret}", "resetkeys", "resetchannels", "-@all")
     rights = (*_CONNECT, *_TRANSACT, *_SUBSCRIBE, *_READ, *(_CLUSTER if cluster else ()))
     run = f"(%RW~{{gf:{namespace}}}:run:* {' '.join((*_CONNECT, *_TRANSACT, *_SCRIPT, *_RUN))})"
     match role:
@@ -75,8 +80,8 @@ def acl_rules(role: Role, namespace: str, password: str, *, cluster: bool = Fals
             return (*start, keys, channel, *rights, *_SCRIPT, *_WRITE, run)
 
 
-def acl_command(role: Role, namespace: str, password: str, *, cluster: bool = False) -> str:
-    """Return the whole command as a line for `redis-cli`, quoted where it has to be."""
+def acl_command(role: Role, namespace: str, password: str | None, *, cluster: bool = False) -> str:
+    """Return the whole command as a line for `redis-cli`, quoted where it has to be; see `acl_rules`."""
     words = (_quoted(rule) for rule in acl_rules(role, namespace, password, cluster=cluster))
     return " ".join(("ACL SETUSER", f"gf-{role}", *words))
 

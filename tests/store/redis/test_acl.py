@@ -213,9 +213,17 @@ def test_readers_could_not_write_even_if_a_command_slipped_through(guarded: Redi
 def test_rules_can_be_pasted_into_a_terminal() -> None:
     line = acl_command("worker", "prod", "pass word")
 
-    assert line.startswith("ACL SETUSER gf-worker reset on ")
-    assert '">pass word"' in line
+    assert line.startswith("ACL SETUSER gf-worker reset on #")
+    assert "pass word" not in line
     assert '"(%RW~{gf:prod}:run:* ' in line
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_rules_without_a_password_are_refused_as_they_stand(guarded: RedisServer, role: Role) -> None:
+    with pytest.raises(ResponseError, match="hash"):
+        guarded.ask("ACL", "SETUSER", "gf-new", *acl_rules(role, "prod", None))
+
+    assert "gf-new" not in str(guarded.ask("ACL", "LIST"))
 
 
 @pytest.mark.parametrize("role", ROLES)
