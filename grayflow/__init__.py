@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from grayflow.client.health import Health, Readiness
     from grayflow.client.hooks import Hook, HookDetails
     from grayflow.client.scope import Override, Scope
+    from grayflow.client.states import HealthState
     from grayflow.clock import Clock, SystemClock
     from grayflow.core.context import Context
     from grayflow.core.decision import Decision, ErrorCode, Reason
@@ -85,6 +86,7 @@ __all__ = [
     "GrayflowError",
     "Hash",
     "Health",
+    "HealthState",
     "HistoryGoneError",
     "Hook",
     "HookDetails",
@@ -135,6 +137,7 @@ _HOMES = {
     "client.health": "Health Readiness",
     "client.hooks": "Hook HookDetails",
     "client.scope": "Override Scope",
+    "client.states": "HealthState",
     "clock": "Clock SystemClock",
     "core.context": "Context",
     "core.decision": "Decision ErrorCode Reason",

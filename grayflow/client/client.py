@@ -19,6 +19,7 @@ from grayflow.client.live import Live
 from grayflow.client.options import ClientOptions, Duration, OnFailure, seconds
 from grayflow.client.presence import Presence
 from grayflow.client.resolvers import Resolver
+from grayflow.client.states import StateHandler
 from grayflow.clock import Clock
 from grayflow.core.context import Context, as_context
 from grayflow.core.extensions import Extensions
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 H = TypeVar("H", bound=ChangeHandler)
+S = TypeVar("S", bound=StateHandler)
 
 
 class Client(Asking):
@@ -266,4 +268,19 @@ class Client(Asking):
         if handler is None:
             return partial(self.on_change, key)
         self._changes.add(key, handler, self._replica.view.snapshot)
+        return handler
+
+    def on_state(self, handler: S) -> S:
+        """
+        Call a function whenever the flags have become fresh, stale or expired, and at the end closed or failed.
+
+            @flags.on_state
+            def watch(before: HealthState, after: HealthState) -> None: ...
+
+        Called in the client's event loop, inline: it must be quick. What it raises is logged and counted.
+
+        Raises:
+            ConfigurationError: it cannot be called.
+        """
+        self._live.states.add(handler)
         return handler

@@ -10,13 +10,12 @@ from grayflow.client.changes import Changes
 from grayflow.client.evaluator import Evaluator
 from grayflow.client.live import Live
 from grayflow.client.presence import Presence
+from grayflow.client.states import HealthState
 from grayflow.core.position import Position
 from grayflow.replica.replica import Replica
 from grayflow.store.port import Store
 
 __all__ = ["Health", "HealthState", "Readiness", "examine"]
-
-HealthState = Literal["starting", "fresh", "stale", "expired", "failed", "closed"]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +58,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     hook_errors: int
     resolver_errors: int
     handler_errors: int
-    """Failures of hooks, of resolvers (timeouts included) and of `on_change` handlers."""
+    """Failures of hooks, of resolvers (timeouts included) and of `on_change` and `on_state` handlers."""
     changes_dropped: int
     """Changes that `on_change` handlers did not hear, because a newer one of the same flag came first."""
     unreported: str | None
@@ -128,7 +127,7 @@ def examine(
         failovers=replica.sync.failovers,
         hook_errors=0 if evaluator.hooks is None else evaluator.hooks.errors,
         resolver_errors=evaluator.resolvers.errors,
-        handler_errors=changes.errors,
+        handler_errors=changes.errors + live.states.errors,
         changes_dropped=changes.dropped,
         unreported=live.why or presence.missing,
         place=store.place,

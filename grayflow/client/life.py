@@ -207,7 +207,9 @@ class Life:
         self.failure = failure
         if failure is None:
             self._live.detach(_CLOSED)
+            self._live.states.become("closed")
         else:
+            self._live.states.become("failed")
             self._live.detach(f"a defect ended the client: {type(failure).__name__}: {failure}")
             log.error("a defect ended the client; flags are answered from memory", exc_info=failure)
         self._settled.set()

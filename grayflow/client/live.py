@@ -9,6 +9,7 @@ import logging
 
 from grayflow.client.forks import watch_forks
 from grayflow.client.scope import Frame
+from grayflow.client.states import States
 from grayflow.core.context import Context
 from grayflow.replica.holder import Holder
 from grayflow.replica.troubles import Troubles
@@ -39,6 +40,7 @@ class Live:
 
     def __init__(self, context: Context, holder: Holder, *, quick: bool, why: str, troubles: Troubles) -> None:
         self.frame = Frame(context, None)
+        self.states = States()
         self._holder, self._quick, self._troubles = holder, quick, troubles
         self.forked = False
         """Whether this is a child process, and the client was running in its parent."""
@@ -60,6 +62,7 @@ class Live:
         """
         self._why, self._owner = None, owner
         self._holder.listeners.insert(0, self._see)
+        self._holder.listeners.append(self.states.see)
         self._quicken(self._holder.view)
         watch_forks(self)
 

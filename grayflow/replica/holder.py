@@ -107,14 +107,17 @@ class Holder:
             self._show(self._held, self.view.breaks, change)
         return step
 
-    def replace(self, held: Held, *, continued: bool) -> None:
+    def replace(self, held: Held, *, continued: bool, asked_at: float | None = None) -> None:
         """
         Take in a whole state.
 
         Args:
             held: What was loaded.
             continued: It is the held position, or nothing was held: nothing can have been missed in between.
+            asked_at: It is the store's answer, and so a proof; see `prove`.
         """
+        if asked_at is not None:
+            self._note(asked_at)
         self._held = held
         self._show(held, self.view.breaks + (not continued), None)
 
@@ -131,15 +134,18 @@ class Holder:
         Args:
             asked_at: By the clock, before the question was sent: the answer may be as old as that.
         """
-        self._proved_at = max(self._proved_at, asked_at) if self.contacted.is_set() else asked_at
-        self._bounds = self._ordinary
-        self.contacted.set()
+        self._note(asked_at)
         self.tick()
 
     def tick(self) -> None:
         """Look at the age again, and show a new view if it means something else now."""
         if self._held is not None and self.freshness != self.view.freshness:
             self._change_to(self.view.but(self.freshness), None)
+
+    def _note(self, asked_at: float) -> None:
+        self._proved_at = max(self._proved_at, asked_at) if self.contacted.is_set() else asked_at
+        self._bounds = self._ordinary
+        self.contacted.set()
 
     def _show(self, held: Held, breaks: int, change: Change | None) -> None:
         self._change_to(View(held.snapshot, held.generations, self.freshness, breaks=breaks), change)

@@ -248,10 +248,10 @@ class Sync:
             whole = await assemble(state, self._builder(self._holder.view.snapshot), self._meanwhile)
         finally:
             self._meanwhile = None
-        self._holder.replace(whole, continued=held is None)
+        # In one step: readers in other threads must not find the new flags expired, or the old ones fresh.
+        self._holder.replace(whole, continued=held is None, asked_at=asked_at)
         self.loads += 1
         self._loaded(state)
-        self._holder.prove(asked_at)
         await checkpoint()
         return True
 

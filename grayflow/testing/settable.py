@@ -166,9 +166,8 @@ class SettableClient(Client):
         self._show(snapshot, position)
 
     def _show(self, snapshot: Snapshot, position: Position) -> None:
-        holder = self._replica.holder
-        holder.replace(Held(snapshot, {}, Trail(position)), continued=True)
-        holder.prove(self.clock.monotonic())
+        held = Held(snapshot, {}, Trail(position))
+        self._replica.holder.replace(held, continued=True, asked_at=self.clock.monotonic())
 
     def _documents(self) -> Snapshot:
         snapshot = self._replica.holder.view.snapshot
