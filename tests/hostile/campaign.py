@@ -20,6 +20,7 @@ from tests.hostile.answers import answer, file, token
 from tests.hostile.channel import listening
 from tests.hostile.documents import flag, segment, state
 from tests.hostile.mutations import Mutation, Mutator, bytewise, framed, framewise, jsonwise
+from tests.hostile.published import published
 
 __all__ = ["TARGETS", "BrokenError", "Report", "Target", "run"]
 
@@ -57,7 +58,7 @@ class BrokenError(AssertionError):
         with NamedTemporaryFile(prefix=f"grayflow-hostile-{target}-", delete=False) as kept:
             kept.write(data)
         super().__init__(f"try it again by: python -m tests.hostile --replay {target}:{kept.name}")
-        self.data = data
+        self.kept = Path(kept.name)
 
 
 def plain(check: Check) -> Callable[[], "AsyncIterator[Check]"]:
@@ -78,16 +79,25 @@ async def _message() -> AsyncIterator[Check]:
         await listener.restored()
 
 
+async def _published() -> AsyncIterator[Check]:
+    async with published() as listener:
+        yield listener
+        await listener.flushed()
+
+
 TARGETS: dict[str, Target] = {
-    "flag": Target(340_000, corpus.flags, (jsonwise, jsonwise, bytewise), plain(flag)),
-    "segment": Target(100_000, corpus.segments, (jsonwise, jsonwise, bytewise), plain(segment)),
+    "flag": Target(310_000, corpus.flags, (jsonwise, jsonwise, bytewise), plain(flag)),
+    "segment": Target(90_000, corpus.segments, (jsonwise, jsonwise, bytewise), plain(segment)),
     "state": Target(60_000, corpus.states, (framewise, framed(jsonwise), bytewise), plain(state)),
     "message": Target(
         350_000, corpus.messages, (framed(bytewise, b"gf1"), framed(jsonwise, b"gf1"), bytewise), _message
     ),
-    "answer": Target(80_000, corpus.answers, (bytewise,), plain(answer)),
+    "answer": Target(70_000, corpus.answers, (bytewise,), plain(answer)),
     "file": Target(40_000, corpus.kept, (bytewise,), _file),
-    "token": Target(30_000, corpus.tokens, (bytewise,), plain(token)),
+    "token": Target(20_000, corpus.tokens, (bytewise,), plain(token)),
+    "published": Target(
+        60_000, corpus.messages, (framed(bytewise, b"gf1"), framed(jsonwise, b"gf1"), bytewise), _published
+    ),
 }
 
 

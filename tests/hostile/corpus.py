@@ -162,7 +162,7 @@ def answers() -> tuple[bytes, ...]:
         b"-ERR unknown command\r\n",
         b"-LOADING Redis is loading the dataset in memory\r\n",
         b"*3\r\n:1\r\n$1\r\na\r\n*2\r\n$-1\r\n+x\r\n",
-        b"*5\r\n*2\r\n$5\r\nready\r\n$1\r\n1\r\n*4\r\n$1\r\na\r\n$2\r\n1:\r\n$1\r\nb\r\n$2\r\n2:\r\n*0\r\n-NOPERM no\r\n:7\r\n",
+        b"*4\r\n*2\r\n$5\r\nready\r\n$1\r\n1\r\n*2\r\n$1\r\na\r\n$2\r\n1:\r\n*0\r\n-NOPERM no\r\n",
     )
 
 

@@ -77,6 +77,8 @@ VALUES: tuple[Any, ...] = (
     {"type": "during", "days": ["mon"], "start": "22:00", "end": "06:00"},
 )
 
+NAMES = ("key", "type", "serve", "by", "values", "salt", "x", "", "on", "when")
+
 
 def bytewise(random: Random, data: bytes, other: bytes) -> bytes:
     """Change, add, repeat or remove some bytes."""
