@@ -241,7 +241,7 @@ class LocalBoard(Board):
         """See `Board.remove`."""
         check_name(name)
         texts = check_texts("member", members)
-        await self.run(lambda shelf, _: shelf.remove(name, texts), writing=bool(texts))
+        await self.run(lambda shelf, _: shelf.remove(name, texts) if texts else None, writing=bool(texts))
 
     async def members(self, name: str, *, limit: int = 1000, offset: int = 0) -> Sequence[Member]:
         """See `Board.members`."""

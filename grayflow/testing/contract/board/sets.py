@@ -96,6 +96,7 @@ class Collecting(Contract):
 
     async def test_nothing_is_nothing_to_do(self, open_store: OpenStore, pass_time: PassTime) -> None:
         async with two_boards(open_store) as (board, _):
+            await board.remove("none", [])
             assert await board.add("none", []) == frozenset()
             await board.add("dirty", ["a"], ttl=SHORT)
             ends = await board.now() + int(SHORT * 1e9)
