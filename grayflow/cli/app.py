@@ -20,6 +20,8 @@ _HELP = (
     "name for the audit, if it is not your login: GRAYFLOW_ACTOR."
 )
 
+_ON_A_SERVER = "A server instead of a file; the demo takes a namespace of its own and removes it at the end."
+
 _COMMANDS = (
     (
         "Switch",
@@ -107,7 +109,7 @@ def _before(
 
 def _demo(
     *,
-    redis: Annotated[str | None, typer.Option("--redis", metavar="URL", help="A server instead of a file.")] = None,
+    redis: Annotated[str | None, typer.Option("--redis", metavar="URL", help=_ON_A_SERVER)] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines for pipes instead of a live table.")] = False,
 ) -> None:
     """See the main job live: worker processes, a promotion, an outage, the switch-off. Takes half a minute."""

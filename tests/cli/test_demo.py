@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from grayflow.cli.demo.figures import Act, Figures, Tick, summary
+from tests.servers import RedisServer
 
 PATIENCE_S = 60
 DEMO = [sys.executable, "-c", "from grayflow.cli import main; main()", "demo"]
@@ -19,11 +20,8 @@ def played(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*DEMO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("where", ["file", "redis"])
-def test_it_plays_to_the_end_and_states_what_it_measured(where: str, tmp_path: Path, redis_url: str) -> None:
-    done = played("--plain", *(["--redis", redis_url] if where == "redis" else []), cwd=tmp_path)
-
+def played_to_the_end(*arguments: str, cwd: Path) -> str:
+    done = played("--plain", *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     for said in ("promoted to 100 %", "the store is gone", "the store is back", "switched off"):
         assert said in done.stdout
@@ -31,7 +29,58 @@ def test_it_plays_to_the_end_and_states_what_it_measured(where: str, tmp_path: P
     served = re.search(r"decisions served: ([\d,]+) by 4 processes", done.stdout)
     assert served is not None
     assert int(served[1].replace(",", "")) > 1000
+    return done.stdout
+
+
+@pytest.mark.timeout(90)
+def test_it_plays_to_the_end_on_a_file_of_its_own_and_states_what_it_measured(tmp_path: Path) -> None:
+    told = played_to_the_end(cwd=tmp_path)
+
     assert not list(tmp_path.iterdir())
+    assert "removed" not in told
+
+
+@pytest.mark.timeout(90)
+def test_it_plays_to_the_end_on_a_server_and_leaves_nothing_there(tmp_path: Path) -> None:
+    with RedisServer() as server:
+        server.ask("HSET", "{gf:grayflow-demo}:flags", "payment_v2", "mine")
+        told = played_to_the_end("--redis", server.url, cwd=tmp_path)
+
+        assert server.ask("KEYS", "*") == [b"{gf:grayflow-demo}:flags"]
+    (namespace,) = set(re.findall(r"namespace (\S+)", told))
+    assert re.fullmatch(r"grayflow-demo-[0-9a-f]{8}", namespace)
+    assert "nothing of the demo is left on the server" in told
+
+
+def test_control_c_leaves_nothing_on_a_server_either(tmp_path: Path) -> None:
+    with RedisServer() as server:
+        command = [*DEMO, "--plain", "--redis", server.url]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            while "created" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+
+            told = process.stdout.read()
+            assert process.wait(PATIENCE_S) == 130
+        assert "nothing of the demo is left on the server" in told
+        assert server.ask("KEYS", "*") == []
+
+
+def test_what_could_not_be_removed_is_said_with_the_way_to_do_it(tmp_path: Path) -> None:
+    with RedisServer() as server:
+        server.ask("ACL", "SETUSER", "me", "on", ">pw", "~*", "&*", "+@all", "-scan")
+        command = [*DEMO, "--plain", "--redis", f"redis://me:pw@127.0.0.1:{server.port}/0"]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            while "created" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+
+            told = process.stdout.read()
+            assert process.wait(PATIENCE_S) == 130
+        assert "was not removed: redis://me:***@127.0.0.1" in told
+        assert re.search(r"redis-cli --scan --pattern '\{gf:grayflow-demo-[0-9a-f]{8}\}:\*' \| xargs", told)
 
 
 def test_a_server_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
