@@ -116,30 +116,27 @@ class Evaluator:
     def _from_memory(self, question: Question) -> Decision:
         if not self._options.resolvers:
             return self._decide(question, {})
-        resolved = self._resolved(question)
-        values, failures = dict(resolved.values), dict(resolved.failures)
-        while True:
-            reading = Reading(values, failures)
-            try:
-                decision = self._decide(question, reading)
-            except AttributeNeeded as needed:
-                values[needed.name] = None
-                failures[needed.name] = "it has to be awaited, and this answer came from memory only"
-                continue
-            return _without(decision, reading.failed)
+        known = self._resolved(question).copy()
+        while isinstance(answer := self._attempt(question, known), str):
+            known.give_up(answer, "it has to be awaited, and this answer came from memory only")
+        return answer
 
     async def _with_attributes(self, question: Question) -> Decision:
         if not self._options.resolvers:
             return self._decide(question, {})
-        resolved = self._resolved(question)
-        while True:
-            reading = Reading(resolved.values, resolved.failures)
-            try:
-                decision = self._decide(question, reading)
-            except AttributeNeeded as needed:
-                await resolved.fetch(needed.name)
-                continue
-            return _without(decision, reading.failed)
+        known = self._resolved(question)
+        while isinstance(answer := self._attempt(question, known), str):
+            await known.fetch(answer)
+        return answer
+
+    def _attempt(self, question: Question, known: Resolved) -> Decision | str:
+        """Decide by what is known; return the name of an attribute instead, if that has to be known first."""
+        reading = Reading(known.values, known.failures)
+        try:
+            decision = self._decide(question, reading)
+        except AttributeNeeded as needed:
+            return needed.name
+        return _without(decision, reading.failed)
 
     def _resolved(self, question: Question) -> Resolved:
         """Return what was fetched for this context already, in this scope."""

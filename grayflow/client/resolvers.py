@@ -63,6 +63,16 @@ class Resolved:
         self._resolvers, self._context = resolvers, context
         self._running: dict[tuple[str, asyncio.AbstractEventLoop], anyio.Event] = {}
 
+    def copy(self) -> "Resolved":
+        """Return the same attributes, to be added to apart from these."""
+        copied = Resolved(self._resolvers, self._context)
+        copied.values, copied.failures = dict(self.values), dict(self.failures)
+        return copied
+
+    def give_up(self, name: str, why: str) -> None:
+        """Let an attribute count as absent without fetching it."""
+        self.values[name], self.failures[name] = None, why
+
     async def fetch(self, name: str) -> None:
         """Fetch an attribute, or wait for the task that is doing it; if that is cancelled, another one takes over."""
         call = (name, asyncio.get_running_loop())
