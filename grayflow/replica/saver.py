@@ -90,15 +90,19 @@ class Saver:
         if kept is None:
             log.warning("starting without last good flags: %s could not be read in %g s", self._path, _READING_S)
             return
-        age_s = max(0.0, (self._clock.now() - kept.saved_at) / 1e9)
+        age_s = self._age_s(kept)
         if age_s > self._max_age_s:
             text = "starting without last good flags: those in %s are %.0f s old, and %.0f s are allowed"
             log.warning(text, self._path, age_s, self._max_age_s)
             return
         held = await assemble(kept.state, builder, meanwhile=deque())
-        self._holder.recall(held, age_s=age_s, max_age_s=self._max_age_s)
+        # Looked up anew: ten thousand flags take their time, and the machine may have slept over them.
+        self._holder.recall(held, age_s=self._age_s(kept), max_age_s=self._max_age_s)
         self.see_state(kept.state)
         log.info("starting with the last good flags of %s, revision %d", self._path, kept.state.position.revision)
+
+    def _age_s(self, kept: Kept) -> float:
+        return max(0.0, (self._clock.now() - kept.saved_at) / 1e9)
 
     async def run(self) -> None:
         """Save after each change, and now and then without; for ever, and once more when it is cancelled."""

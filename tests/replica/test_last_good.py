@@ -8,7 +8,10 @@ import pytest
 
 from grayflow.clock import SystemClock
 from grayflow.core.position import Document, Position
+from grayflow.core.snapshot import Builder
+from grayflow.replica.holder import Holder
 from grayflow.replica.last_good import Kept, Unusable, read, write
+from grayflow.replica.saver import Saver
 from grayflow.store.port import State
 from grayflow.store.wrappers import Recording
 from grayflow.testing import FakeClock, Faulty
@@ -163,6 +166,20 @@ async def test_it_is_served_beyond_the_ordinary_bound_up_to_its_own(run, store, 
         clock._monotonic += int(DAY_S / 2 * 1e9)
         replica.holder.tick()
         assert replica.view.freshness == "expired"
+
+
+async def test_the_time_that_the_file_takes_to_read_counts_too(memory: Rewinding, clock: FakeClock, path: Path):
+    class Slow(Builder):
+        def add_flag(self, key: str | None, document: Document) -> None:
+            clock.step(30)
+            super().add_flag(key, document)
+
+    write(path, kept(saved_at=clock.now()))
+    holder = Holder(clock, ttl_s=10, max_staleness_s=300)
+
+    await Saver(path, "default", holder, clock, max_age_s=DAY_S).recall(Slow())
+
+    assert holder.age_s == 30
 
 
 async def test_after_the_first_contact_the_ordinary_bound_applies(run, store, clock, path, faulty: Faulty):
