@@ -208,6 +208,16 @@ async def test_peek_uses_what_the_scope_has_fetched(make: Make):
             assert (decision.value, decision.error) == (True, None)
 
 
+async def test_what_peek_did_without_can_still_be_fetched_in_the_scope(make: Make):
+    async with make(resolvers={"plan": Plans()}) as flags:
+        with flags.scope(ANNA):
+            assert flags.peek("f") is False
+
+            decision = await flags.evaluate("f", default=False)
+
+            assert (decision.value, decision.error) == (True, None)
+
+
 async def test_a_plain_function_will_do(make: Make):
     async with make(resolvers={"plan": lambda context: "gold"}) as flags:
         assert await flags.is_enabled("f", ANNA) is True
