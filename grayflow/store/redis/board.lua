@@ -3,7 +3,8 @@
 -- Apart from scripts.lua because the rights are others: whoever may run this may not touch the flags, and it never
 -- looks at them. It needs no initialised namespace.
 --
--- Redis does not undo a script: each verb reads and refuses first. Out of memory it is refused before its first write.
+-- Redis does not undo a script: each verb reads and refuses first. A server that is full refuses the first write, unless
+-- something was removed before it.
 -- A user who lacks a single right can stop it half-way, so what may be there alone comes first: the fence before its
 -- lease, the entry of an end before its record, the number of a batch before its sums.
 --
@@ -51,10 +52,12 @@ local function header(record)
   }, ':')
 end
 
+local ended = false -- whether what lies there has an end, and so an entry in expiries
+
 local function keep(record)
   if record.expires then
     redis.call('ZADD', KEYS[2], decimal(record.expires), ARGV[2])
-  else
+  elseif ended then
     redis.call('ZREM', KEYS[2], ARGV[2])
   end
   redis.call('HSET', KEYS[1], ARGV[2], header(record) .. record.value)
@@ -172,6 +175,7 @@ local function with_record(verb)
     if not held then
       return {'damaged', KEYS[1], ARGV[2]}
     end
+    ended = held.expires ~= nil
   end
   sweep(time)
   if held and held.expires and held.expires <= time then
@@ -219,15 +223,15 @@ end
 local function add()
   local time, new = decimal(now()), {'done'}
   redis.call('ZCARD', KEYS[1]) -- raises if this is no sorted set, while nothing is written
-  if ARGV[2] == '' then
-    redis.call('PERSIST', KEYS[1])
-  end
   for i = 3, #ARGV do
     if redis.call('ZADD', KEYS[1], 'NX', time, ARGV[i]) == 1 then
       new[#new + 1] = ARGV[i]
     end
   end
-  if ARGV[2] ~= '' then
+  -- Not before ZADD: a full server would take that then, and sets would grow without end.
+  if ARGV[2] == '' then
+    redis.call('PERSIST', KEYS[1])
+  else
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
   end
   return new

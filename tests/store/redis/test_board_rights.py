@@ -1,0 +1,95 @@
+"""Who may use a board: readers may not, and are told whose rights they need; workers need no others."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from grayflow.errors import StoreAccessError, StoreUnavailableError
+from grayflow.store.redis import RedisStore
+from grayflow.store.redis.acl import Role, acl_rules
+from grayflow.testing.contract.board.kit import LONG, held
+from grayflow.testing.contract.board.limits import NAMED
+from tests.servers import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+ASKED_WITH_RIGHTS_OF_A_READER = {"counts"}  # it alone needs neither the time nor a command that readers lack
+
+
+@pytest.fixture(scope="module")
+def module_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(module_server: RedisServer) -> RedisServer:
+    """Return an empty server with the users of the namespace `prod`."""
+    module_server.ask("FLUSHALL")
+    for role in ("reader", "worker"):
+        module_server.ask("ACL", "SETUSER", f"gf-{role}", *acl_rules(role, "prod", "pw"))
+    module_server.ask("ACL", "LOG", "RESET")
+    return module_server
+
+
+def as_user(server: RedisServer, role: Role) -> RedisStore:
+    return RedisStore(f"redis://gf-{role}:pw@127.0.0.1:{server.port}/0", "prod")
+
+
+@pytest.mark.parametrize("verb", [*(NAMED.keys() - ASKED_WITH_RIGHTS_OF_A_READER), "now"])
+async def test_a_reader_is_told_whose_rights_it_needs(guarded: RedisServer, verb: str) -> None:
+    async with as_user(guarded, "reader") as store:
+        with pytest.raises(StoreAccessError, match=r"Nothing was changed; .* of the role worker"):
+            await (store.board.now() if verb == "now" else NAMED[verb](store.board, "jobs"))
+
+    assert guarded.ask("DBSIZE") == 0
+
+
+async def test_a_worker_needs_no_more_than_its_rights(guarded: RedisServer) -> None:
+    async with as_user(guarded, "worker") as store:
+        await store.board.now()
+        for verb in NAMED.values():
+            await verb(store.board, "jobs")
+        await store.board.put("jobs", "a", b"1", ttl=LONG)
+        await store.board.release("jobs", "a", fence=(await held(store.board)).fence)
+        await store.board.add("dirty", ["a"], ttl=LONG)
+
+    assert guarded.ask("ACL", "LOG") == []
+
+
+async def test_a_worker_does_not_reach_other_namespaces(guarded: RedisServer) -> None:
+    async with RedisStore(f"redis://gf-worker:pw@127.0.0.1:{guarded.port}/0", "dev") as store:
+        with pytest.raises(StoreAccessError):
+            await store.board.put("jobs", "a", b"1")
+
+
+@pytest.mark.parametrize("missing", ["zadd", "hset"])
+async def test_a_set_or_record_is_not_left_half_done_where_a_right_is_missing(
+    guarded: RedisServer, missing: str
+) -> None:
+    *rules, run = acl_rules("worker", "prod", "pw")
+    guarded.ask("ACL", "SETUSER", "gf-worker", *rules, run.replace(f" +{missing} ", " "))
+    async with as_user(guarded, "worker") as store:
+        denied = []
+        for verb in (store.board.put("jobs", "a", b"1", ttl=LONG), store.board.add("dirty", ["a"])):
+            try:
+                await verb
+            except StoreAccessError:
+                denied.append(verb.__name__)
+
+        assert denied == {"zadd": ["put", "add"], "hset": ["put"]}[missing]
+        assert (await store.board.get("jobs", "a") is None) is ("put" in denied)
+        assert (await store.board.size("dirty") == 0) is ("add" in denied)
+
+
+async def test_a_wrong_password_is_told(guarded: RedisServer) -> None:
+    async with RedisStore(f"redis://gf-worker:wrong@127.0.0.1:{guarded.port}/0", "prod") as store:
+        with pytest.raises(StoreAccessError, match="refused user and password"):
+            await store.board.put("jobs", "a", b"1")
+
+
+async def test_a_replica_takes_nothing(guarded: RedisServer) -> None:
+    with RedisServer("--replicaof", f"127.0.0.1 {guarded.port}") as replica:
+        async with RedisStore(replica.url) as store:
+            with pytest.raises(StoreUnavailableError, match=r"is a replica.*Nothing was changed"):
+                await store.board.put("jobs", "a", b"1")
