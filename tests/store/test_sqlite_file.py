@@ -30,7 +30,7 @@ from grayflow.store.port import Change, Changed, Event, Gap, Position
 from grayflow.store.sqlite import SQLiteStore
 from grayflow.store.sqlite.file import File, translate
 from grayflow.store.sqlite.verbs import Verbs
-from grayflow.store.sqlite.worker import Worker
+from grayflow.store.sqlite.worker import Worker, close
 from grayflow.testing.contract.kit import edit, put
 
 pytestmark = pytest.mark.anyio
@@ -478,7 +478,7 @@ async def test_what_comes_after_closing_is_dropped(path: Path) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     worker = Worker(File(path, busy_timeout=1), patience=1)
     worker.later(0, File.settle)
-    await worker.aclose()
+    await close(worker)
 
     worker.later(0, File.settle)
     await anyio.wait_all_tasks_blocked()

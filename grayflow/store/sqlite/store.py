@@ -26,7 +26,7 @@ from grayflow.store.sqlite.board import SQLiteBoard
 from grayflow.store.sqlite.file import File
 from grayflow.store.sqlite.follower import Follower
 from grayflow.store.sqlite.verbs import Verbs
-from grayflow.store.sqlite.worker import Worker
+from grayflow.store.sqlite.worker import Worker, close
 
 __all__ = ["SQLiteStore"]
 
@@ -93,8 +93,7 @@ class SQLiteStore(Store):
     async def __aexit__(self, *exc: object) -> None:
         if self._lifetime.leave() and self._workers is not None:
             workers, self._workers = self._workers, None
-            for worker in (workers.reader, workers.writer, workers.board):
-                await worker.aclose()
+            await close(workers.reader, workers.writer, workers.board)
 
     async def init(self, *, replaces: Sequence[str] | None = None) -> Position:
         """See `Store.init`. Makes the file and its tables if there are none."""

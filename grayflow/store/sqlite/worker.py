@@ -9,7 +9,7 @@ ends its wait at once and frees the limiter while the thread goes on (anyio 4.16
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import anyio
@@ -18,13 +18,20 @@ import msgspec
 from grayflow.errors import StoreFormatError, StoreUnavailableError
 from grayflow.store.sqlite.file import File, translate
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "close"]
 
 T = TypeVar("T")
 
 _ANSWER_S = 5.0
 """What a piece of work may take beyond the wait for other writers, before the file system is taken for dead."""
 _CLOSE_S = 2.0
+
+
+async def close(*workers: "Worker") -> None:
+    """Close them all, and wait a moment for that. It happens in any case, even if the caller is cancelled at once."""
+    closing = {asyncio.wrap_future(worker.close()) for worker in workers}
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait(closing, timeout=_CLOSE_S)
 
 
 class Worker:
@@ -70,14 +77,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(seconds, lambda: self._executor.submit(self._do, work))
 
-    async def aclose(self) -> None:
-        """Close the file after the work that is running. Waits a moment for that; it happens in any case."""
+    def close(self) -> Future[None]:
+        """Close the file after the work that is running, and end the thread; whoever wants to know may wait for it."""
         self._forget()
         self._closed = True
         closed = self._executor.submit(self._file.close)
         self._executor.shutdown(wait=False)
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait({asyncio.wrap_future(closed)}, timeout=_CLOSE_S)
+        return closed
 
     def _forget(self) -> None:
         if self._timer is not None:
