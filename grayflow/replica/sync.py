@@ -92,8 +92,9 @@ class Sync:
         self._running: Round | None = None
         self._wake = anyio.Event()
         self._meanwhile: deque[Change] | None = None
-        # Adapters have shorter limits of their own; these are for a store that has none.
-        self.answer_limit_s, self.load_limit_s = 5.0, 60.0
+        # Adapters have shorter limits of their own; these are for a store that has none. Changes may be as many and as
+        # large as everything: the second is for them, too.
+        self.answer_limit_s, self.load_limit_s = 5.0, 150.0
         self.asked = anyio.Event()
         """Set, and replaced by a new one, whenever a round is over."""
         self.error: StoreError | None = None
@@ -224,7 +225,7 @@ class Sync:
 
     async def _catch_up(self, since: Position) -> bool:
         asked_at = self._clock.monotonic()
-        changes = await self._answer(self._store.changes(since))
+        changes = await self._answer(self._store.changes(since), self.load_limit_s)
         if changes is None:
             return False
         slices = Slices()

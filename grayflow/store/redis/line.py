@@ -28,15 +28,15 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from grayflow.store.address import RedisAddress
 from grayflow.store.redis.fork import remember
-from grayflow.store.redis.parser import BigAnswerParser
+from grayflow.store.redis.parser import BigAnswerParser, HiredisParser
 from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection
 
 __all__ = ["Line", "Purpose"]
 
 Purpose = Literal["read", "once", "load", "link"]
 """
-What a line is for: reads that may be repeated; what must be sent once only; a full load, whose answer may take as long
-as it comes; the subscription.
+What a line is for: reads that may be repeated; what must be sent once only; a load, whose answers may take as long as
+they come; the subscription.
 """
 
 _CONNECTIONS = 4
@@ -73,6 +73,12 @@ class Line:
         """Whether this is a forked child, and the connections are its parent's."""
         return self._process != os.getpid()
 
+    @property
+    def received(self) -> int:
+        """How many bytes have come, on the connections of a load that are in use."""
+        used: set[Any] = self.client.connection_pool._in_use_connections  # noqa: SLF001 - redis-py says it nowhere else
+        return sum(connection._parser.received for connection in used)  # noqa: SLF001
+
     async def aclose(self) -> None:
         """Close all connections, within two seconds; those that are inherited are left alone."""
         if self.inherited:
@@ -98,8 +104,8 @@ def _settings(address: RedisAddress, purpose: Purpose, client_name: str) -> dict
         "retry": retries,
         "max_connections": _CONNECTIONS,
     }
-    if purpose == "load" and not HIREDIS_AVAILABLE:
-        settings["parser_class"] = BigAnswerParser
+    if purpose == "load":
+        settings["parser_class"] = HiredisParser if HIREDIS_AVAILABLE else BigAnswerParser
     if address.unix_path is None:
         settings["socket_keepalive"] = purpose != "link"
     return settings

@@ -3,18 +3,20 @@ A parser for one answer that is big: ten thousand flags in one piece.
 
 The pure Python parser of redis-py 8.1.0 awaits twice for each text of an answer, which costs 3 µs, and yet lets no
 other task run while the bytes are there: 250 kB of short texts stop the loop for 50 ms. This one goes through the
-bytes in a plain loop, several times as fast, and pauses now and then. With hiredis there is no need of it.
+bytes in a plain loop, several times as fast, and pauses now and then. With hiredis there is no need of that.
+
+Both kinds say how many bytes have come: of a big answer on a slow link that is the only sign of life (`patience.py`).
 """
 
 import re
-from asyncio import IncompleteReadError, StreamReader
+from asyncio import StreamReader
 from typing import Any
 
 from anyio.lowlevel import checkpoint
-from redis._parsers import _AsyncRESPBase
+from redis._parsers import _AsyncHiredisParser, _AsyncRESPBase
 from redis.exceptions import ConnectionError, InvalidResponse  # noqa: A004 - redis-py's name
 
-__all__ = ["BigAnswerParser"]
+__all__ = ["BigAnswerParser", "HiredisParser"]
 
 _PIECE = 65_536
 """Bytes that are taken from the stream at once."""
@@ -29,7 +31,48 @@ _LENGTH = re.compile(rb"[0-9]{1,15}")
 _CLOSED = "Connection closed by server."
 
 
-class BigAnswerParser(_AsyncRESPBase):
+class _Counting:
+    """A StreamReader, as far as parsers use one, that counts what is read."""
+
+    def __init__(self, stream: StreamReader) -> None:
+        self._stream = stream
+        self.received = 0
+
+    @property
+    def _buffer(self) -> bytearray:
+        return self._stream._buffer  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001 - as redis-py does
+
+    def at_eof(self) -> bool:
+        return self._stream.at_eof()
+
+    async def read(self, size: int) -> bytes:
+        data = await self._stream.read(size)
+        self.received += len(data)
+        return data
+
+
+class _Counted:
+    """Lets a parser of redis-py's read from a stream that counts."""
+
+    _stream: Any
+    _counting: _Counting | None = None
+
+    def on_connect(self, connection: Any) -> None:
+        """Begin to read from a connection."""
+        super().on_connect(connection)  # type: ignore[misc]
+        self._stream = self._counting = _Counting(self._stream)
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come."""
+        return 0 if self._counting is None else self._counting.received
+
+
+class HiredisParser(_Counted, _AsyncHiredisParser):
+    """That of redis-py for hiredis, with a count of the bytes."""
+
+
+class BigAnswerParser(_Counted, _AsyncRESPBase):
     """RESP2, as redis-py's own but for the reading. A read that is cancelled spoils the connection."""
 
     async def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 - redis-py's
@@ -47,16 +90,15 @@ class BigAnswerParser(_AsyncRESPBase):
             await checkpoint()
 
 
-async def _more(stream: StreamReader, missing: int) -> bytes:
-    if missing > _PIECE:
-        try:
-            return await stream.readexactly(missing)
-        except IncompleteReadError as error:
-            raise ConnectionError(_CLOSED) from error
-    data = await stream.read(_PIECE)
-    if not data:
-        raise ConnectionError(_CLOSED)
-    return data
+async def _more(stream: Any, missing: int) -> bytes:
+    pieces = []
+    while missing > 0:
+        piece = await stream.read(max(_PIECE, missing))
+        if not piece:
+            raise ConnectionError(_CLOSED)
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
 
 
 class _Answer:

@@ -6,8 +6,8 @@ comes it runs it again with the same arguments, and the script knows a repetitio
 """
 
 import random
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -91,20 +91,31 @@ class Session:
         except Exception as error:
             raise await self._told(error, [words[1] for words in commands if len(words) > 1], denied) from error
 
-    async def read_all(self, *commands: Command) -> list[Any]:
+    @asynccontextmanager
+    async def at_leisure(self) -> AsyncIterator[Callable[..., Awaitable[list[Any]]]]:
         """
-        As `read`, for answers of any size: takes its time as long as the server lives (`patience.py`).
+        Yield a `read` for answers of any size: it takes its time as long as the server lives (`patience.py`).
 
-        Raises:
-            StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
+        A hundred changes are whole documents twice over, so this is for them, too. It has a connection of its own,
+        which is closed with the block.
         """
         line = self.line("load")
+
+        async def read(*commands: Command) -> list[Any]:
+            every_s = self._address.timeout
+            try:
+                return await patiently(
+                    lambda: _ask(line, commands),
+                    self._probe,
+                    lambda: line.received,
+                    every_s=every_s,
+                    clock=self._clock,
+                )
+            except Exception as error:
+                raise await self._told(error, [words[1] for words in commands], ACL_REMEDY) from error
+
         try:
-            return await patiently(
-                lambda: _ask(line, commands), self._probe, every_s=self._address.timeout, clock=self._clock
-            )
-        except Exception as error:
-            raise await self._told(error, [words[1] for words in commands], ACL_REMEDY) from error
+            yield read
         finally:
             await line.aclose()
 

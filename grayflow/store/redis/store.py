@@ -122,7 +122,8 @@ class RedisStore(Store):
     async def load(self) -> State:
         """See `Store.load`."""
         everything = [self._keys.documents("flag"), self._keys.documents("segment"), self._keys.offs]
-        answers = await self._session().read_all(self._meta, *(("HGETALL", key) for key in everything))
+        async with self._session().at_leisure() as read:
+            answers = await read(self._meta, *(("HGETALL", key) for key in everything))
         return await self._layout.state(*answers)
 
     async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
@@ -145,21 +146,20 @@ class RedisStore(Store):
         """
         found: list[Change] = []
         reached = since
-        while True:
-            lowest = min(max(reached.revision, 0), REVISION_LIMIT) + 1
-            meta, entries = await self._session().read(
-                self._meta, ("XRANGE", self._keys.log, f"{lowest}-0", "+", "COUNT", _PAGE)
-            )
-            position, _ = self._layout.meta(meta)
-            following = self._chain(reached, entries)
-            if following is None:
-                return None
-            found += following
-            reached = found[-1].position if found else since
-            if reached == position:
-                return found
-            if not following:
-                return None
+        async with self._session().at_leisure() as read:
+            while True:
+                lowest = min(max(reached.revision, 0), REVISION_LIMIT) + 1
+                meta, entries = await read(self._meta, ("XRANGE", self._keys.log, f"{lowest}-0", "+", "COUNT", _PAGE))
+                position, _ = self._layout.meta(meta)
+                following = self._chain(reached, entries)
+                if following is None:
+                    return None
+                found += following
+                reached = found[-1].position if found else since
+                if reached == position:
+                    return found
+                if not following:
+                    return None
 
     def _chain(self, start: Position, entries: Sequence[Entry]) -> list[Change] | None:
         """Return the changes that lead on from `start`, `None` if one does not fit."""
@@ -204,16 +204,15 @@ class RedisStore(Store):
         stream = self._keys.log if key is None else self._keys.history(kind, key)
         below = REVISION_LIMIT if before is None else min(before, REVISION_LIMIT)
         found: list[Change] = []
-        while len(found) < limit and below > 0:
-            page = min(_PAGE, limit - len(found))
-            meta, entries = await self._session().read(
-                self._meta, ("XREVRANGE", stream, f"({below}-0", "-", "COUNT", page)
-            )
-            self._layout.meta(meta)
-            found += [self._layout.change(entry) for entry in entries]
-            if len(entries) < page:
-                break
-            below = found[-1].revision
+        async with self._session().at_leisure() as read:
+            while len(found) < limit and below > 0:
+                page = min(_PAGE, limit - len(found))
+                meta, entries = await read(self._meta, ("XREVRANGE", stream, f"({below}-0", "-", "COUNT", page))
+                self._layout.meta(meta)
+                found += [self._layout.change(entry) for entry in entries]
+                if len(entries) < page:
+                    break
+                below = found[-1].revision
         return found
 
     async def oldest(self) -> int:

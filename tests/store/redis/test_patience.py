@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from grayflow.clock import SystemClock
 from grayflow.errors import StoreUnavailableError
@@ -20,6 +21,17 @@ from tests.servers import RedisServer
 pytestmark = pytest.mark.anyio
 
 clock = SystemClock()
+
+
+class Growing:
+    """Bytes keep coming."""
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    def __call__(self) -> int:
+        self._received += 1
+        return self._received
 
 
 @asynccontextmanager
@@ -96,7 +108,7 @@ async def test_one_lost_question_does_not_end_a_load() -> None:
         await done.wait()
         return "whole"
 
-    assert await patiently(answer, probe, every_s=0.001, clock=clock) == "whole"
+    assert await patiently(answer, probe, Growing(), every_s=0.001, clock=clock) == "whole"
 
 
 async def test_the_third_unanswered_question_in_a_row_ends_it() -> None:
@@ -108,7 +120,30 @@ async def test_the_third_unanswered_question_in_a_row_ends_it() -> None:
         raise ConnectionError(f"number {asked}")
 
     with anyio.fail_after(5), pytest.raises(ConnectionError, match="number 3"):
-        await patiently(anyio.sleep_forever, probe, every_s=0.001, clock=clock)
+        await patiently(anyio.sleep_forever, probe, Growing(), every_s=0.001, clock=clock)
+
+
+async def test_an_answer_of_which_no_more_comes_is_given_up_although_the_server_lives() -> None:
+    with anyio.fail_after(5), pytest.raises(TimeoutError):
+        await patiently(anyio.sleep_forever, checkpoint, lambda: 17, every_s=0.001, clock=clock)
+
+
+async def test_an_answer_that_comes_by_and_by_is_waited_for() -> None:
+    received, done = 0, anyio.Event()
+
+    async def probe() -> None:
+        nonlocal received
+        received += asked.pop() > 0
+        if not asked:
+            done.set()
+
+    async def answer() -> str:
+        await done.wait()
+        return "whole"
+
+    asked = [1, 0, 0, 1, 0, 0, 1]
+
+    assert await patiently(answer, probe, lambda: received, every_s=0.001, clock=clock) == "whole"
 
 
 async def test_an_error_of_the_answer_is_raised_as_it_is() -> None:
@@ -118,7 +153,7 @@ async def test_an_error_of_the_answer_is_raised_as_it_is() -> None:
         raise error
 
     with pytest.raises(ValueError, match="mine") as caught:
-        await patiently(answer, anyio.sleep_forever, every_s=1, clock=FakeClock())
+        await patiently(answer, anyio.sleep_forever, Growing(), every_s=1, clock=FakeClock())
     assert caught.value is error
 
 
@@ -126,11 +161,11 @@ async def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT_S", 0.01)
 
     with pytest.raises(TimeoutError):
-        await patiently(anyio.sleep_forever, anyio.sleep_forever, every_s=1, clock=FakeClock())
+        await patiently(anyio.sleep_forever, anyio.sleep_forever, Growing(), every_s=1, clock=FakeClock())
 
 
 async def test_giving_up_the_wait_is_harmless() -> None:
     with anyio.move_on_after(0.01) as scope:
-        await patiently(anyio.sleep_forever, anyio.sleep_forever, every_s=1, clock=clock)
+        await patiently(anyio.sleep_forever, anyio.sleep_forever, Growing(), every_s=1, clock=clock)
 
     assert scope.cancelled_caught
