@@ -3,7 +3,8 @@
 import socket
 
 from tests.faults.fault import Fault
-from tests.faults.stage import Stage, until
+from tests.faults.fill import flood
+from tests.faults.stage import NAMESPACE, Stage, clock, until
 
 __all__ = ["FAULTS"]
 
@@ -90,4 +91,57 @@ class Dripping(Slow):
         stage.proxy.drip()
 
 
-FAULTS = (HalfOpen(), CutCable(), GivenUp(), AnswerLost(), Slow(), Dripping())
+class ThinLine(Fault):
+    """100 kB/s, and changes too large for a message: they have to be fetched, and that takes longer than a time-out."""
+
+    name = "thin line, big changes"
+    route = "proxy"
+    silent = True
+    lasts_s = 0.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.throttle(100_000)
+
+    async def meanwhile(self, stage: Stage) -> None:
+        await stage.aside(flood, stage.server, NAMESPACE, 3, 200_000)
+        await stage.seen(await stage.store.position())
+
+    async def heal(self, stage: Stage) -> None:
+        stage.proxy.heal()
+
+
+class Forgotten(Fault):
+    """A firewall forgets the connections: on those that there are nothing arrives any more, new ones work."""
+
+    name = "connections forgotten"
+    route = "proxy"
+    lasts_s = 0.0
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.swallow()
+        stage.proxy.heal()
+
+
+class ForgottenWhileLoading(Forgotten):
+    """As above while everything is being loaded: the server answers others, and the rest never comes."""
+
+    name = "connections forgotten in a load"
+
+    async def prepare(self, stage: Stage) -> None:
+        stage.proxy.throttle(100 * stage.setting.flags)  # it takes several seconds
+        await stage.store.init(replaces=["*"])
+        await until(lambda: stage.watched.running == "load", "nothing is being loaded")
+        await clock.sleep(0.5)
+
+
+FAULTS = (
+    HalfOpen(),
+    CutCable(),
+    GivenUp(),
+    Forgotten(),
+    ForgottenWhileLoading(),
+    AnswerLost(),
+    Slow(),
+    Dripping(),
+    ThinLine(),
+)

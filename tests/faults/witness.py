@@ -36,9 +36,12 @@ class Watched(Wrapper):
         """When, by the monotonic clock, and what."""
         self.events: AsyncIterator[Event] | None = None
         """Of the newest link."""
+        self.running = ""
+        """The question that the client asks now; it asks one at a time."""
 
     async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
         """See `Wrapper.around`."""
+        self.running = call.verb
         try:
             return await proceed()
         except StoreError as error:
