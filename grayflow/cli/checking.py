@@ -107,9 +107,10 @@ def _tell_findings(session: Session, found: tuple[Finding, ...], documents: int)
 
 async def doctor(session: Session, *, extensions: ExtensionsName = None, as_json: AsJson = False) -> Exit:
     """
-    Examine a store: reachable, initialised, readable, writable by this user, documents sound, clocks together.
+    Examine a store: reachable, initialised, sound, pushed, writable by this user, clocks together, well set up.
 
-    Each finding comes with its remedy. Exits with 3 if the store cannot be used, with 1 if something else is wrong.
+    Each finding comes with its remedy. Exits with 3 if the store cannot be used, with 1 if something else is wrong;
+    warnings do not count. What this user may not ask the server is unknown: ask again as its administrator.
     """
     checks = await examine(session.store(), extensions_named(extensions))
     if as_json:

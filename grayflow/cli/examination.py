@@ -13,7 +13,14 @@ from grayflow.clock import SystemClock
 from grayflow.core.extensions import Extensions
 from grayflow.core.position import Position
 from grayflow.core.snapshot import Builder, Snapshot
-from grayflow.errors import ConflictError, GrayflowError, NotInitializedError, StoreAccessError, StoreError
+from grayflow.errors import (
+    ConflictError,
+    GrayflowError,
+    NotInitializedError,
+    StoreAccessError,
+    StoreError,
+    StoreFormatError,
+)
 from grayflow.store.port import SCHEMA, Edit, State, Store
 
 __all__ = ["Check", "examine", "snapshot_of"]
@@ -51,12 +58,17 @@ async def examine(store: Store, extensions: Extensions | None) -> tuple[Check, .
 
 
 async def _checks(store: Store, extensions: Extensions | None) -> AsyncIterator[Check]:
+    reached = _ok("connection", f"{store.place}, namespace {store.namespace!r}")
     try:
         position = await store.position()
+    except (NotInitializedError, StoreFormatError) as error:
+        yield reached
+        yield _unusable(error, store.namespace)
+        return
     except StoreError as error:
         yield _out_of_reach(error)
         return
-    yield _ok("connection", f"{store.place}, namespace {store.namespace!r}")
+    yield reached
     yield _ok("position", f"epoch {position.epoch}, revision {position.revision}, schema {SCHEMA}")
     try:
         state = await store.load()
@@ -66,22 +78,36 @@ async def _checks(store: Store, extensions: Extensions | None) -> AsyncIterator[
     for check in _documents(state, extensions):
         yield check
     yield await _history(store, position)
-    yield await _rights(store)
+    yield await _link(store)
     yield await _clock(store)
+    for check in await _place(store):
+        yield check
     yield _patterns()
+    yield await _rights(store)
+
+
+def _unusable(error: NotInitializedError | StoreFormatError, namespace: str) -> Check:
+    """Tell what is wrong with a store that was reached: no data, or data that must not be used."""
+    if isinstance(error, StoreFormatError):
+        return _failed("data", error)
+    remedy = (
+        "a new namespace: initialise it. One that was lost: grayflow export --last-good FILE flags.json (or an "
+        f"export), grayflow init, grayflow import flags.json, and last grayflow init --replace --namespace {namespace}"
+    )
+    return Check(name="initialised", status="error", found=str(error), remedy=remedy, exit=Exit.STORE)
 
 
 def _out_of_reach(error: StoreError) -> Check:
     """Tell apart what an operator would mend differently."""
-    if isinstance(error, NotInitializedError):
-        return Check(name="initialised", status="error", found=str(error), exit=Exit.STORE)
     if isinstance(error, StoreAccessError):
-        remedy = "check user name and password in the URL, and the server's ACL"
+        remedy = "check user name and password in the URL, and the rules of the user: grayflow acl"
         return Check(name="access", status="error", found=str(error), remedy=remedy, exit=Exit.STORE)
     return _failed("connection", error)
 
 
 def _failed(name: str, error: GrayflowError) -> Check:
+    if isinstance(error, StoreFormatError):
+        return Check(name=name, status="error", found=error.message, remedy=error.remedy, exit=exit_of(error))
     return Check(name=name, status="error", found=str(error), exit=exit_of(error))
 
 
@@ -133,6 +159,27 @@ async def _history(store: Store, position: Position) -> Check:
     return _ok("history", f"changes since revision {oldest}")
 
 
+async def _link(store: Store) -> Check:
+    """Subscribe, as every client does: a user may read everything and hear nothing."""
+    try:
+        async with store.follow():
+            return _ok("link", "changes are pushed to this user")
+    except StoreAccessError as error:
+        remedy = "changes arrive with the next poll only; give the user the channel of the namespace: grayflow acl"
+        return Check(name="link", status="error", found=str(error), remedy=remedy)
+    except StoreError as error:
+        return _failed("link", error)
+
+
+async def _place(store: Store) -> list[Check]:
+    """Ask the adapter what it has to say of its server."""
+    try:
+        found = await store.checkup()
+    except StoreError as error:
+        return [_failed("server", error)]
+    return [Check(name=one.name, status=one.status, found=one.found, remedy=one.remedy) for one in found]
+
+
 async def _rights(store: Store) -> Check:
     """Try a write that cannot change anything: the deletion of what is not there."""
     edit = Edit(
@@ -160,10 +207,12 @@ async def _rights(store: Store) -> Check:
 async def _clock(store: Store) -> Check:
     try:
         offset = await store.clock_offset()
+    except StoreAccessError:
+        return _ok("clock", "unknown (no right to ask)")
     except StoreError as error:
         return _failed("clock", error)
     if offset is None:
-        return _ok("clock", "the store has no clock of its own, or does not tell it")
+        return _ok("clock", "the store has no clock of its own")
     found = f"the store is {abs(offset):.3f} s {'ahead' if offset > 0 else 'behind'}"
     if abs(offset) <= APART_S:
         return _ok("clock", found)

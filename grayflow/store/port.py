@@ -33,6 +33,7 @@ __all__ = [
     "Generations",
     "Marks",
     "Position",
+    "Remark",
     "State",
     "Store",
     "check_namespace",
@@ -185,6 +186,16 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 Event = Changed | Gap
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an operator should know of the place where the flags are; `grayflow doctor` prints it."""
+
+    name: str
+    """What was looked at, in a word."""
+    status: Literal["ok", "warning", "error"]
+    found: str
+    remedy: str = ""
 
 
 class Store(ABC):
@@ -346,9 +357,23 @@ class Store(ABC):
         """
         Return by how many seconds the store's clock is ahead of ours.
 
-        `None` if it has no clock of its own, or keeps it to itself; the default knows of none.
+        `None` if it has no clock of its own; the default knows of none.
+
+        Raises:
+            StoreAccessError: it keeps that to itself.
         """
         return None
+
+    async def checkup(self) -> Sequence[Remark]:
+        """
+        Look at how the place is set up, as far as this user may ask; what may not be asked is a remark, too.
+
+        The default has nothing to say. It is for people, so it may take a few questions.
+
+        Raises:
+            StoreUnavailableError: the store did not answer.
+        """
+        return ()
 
     async def at(self, revision: int) -> State:
         """

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from grayflow.errors import ReadOnlyError
-from grayflow.store.port import Change, Document, DocumentKind, Edit, Event, Generations, Position, State, Store
+from grayflow.store.port import Change, Document, DocumentKind, Edit, Event, Generations, Position, Remark, State, Store
 from grayflow.store.wrapped_board import WrappedBoard
 
 __all__ = ["Call", "ReadOnly", "Recording", "Wrapper"]
@@ -113,6 +113,10 @@ class Wrapper(Store):
     async def clock_offset(self) -> float | None:
         """See `Store.clock_offset`."""
         return await self.around(Call("clock_offset"), self.inner.clock_offset)
+
+    async def checkup(self) -> Sequence[Remark]:
+        """See `Store.checkup`."""
+        return await self.around(Call("checkup"), self.inner.checkup)
 
     async def at(self, revision: int) -> State:
         """See `Store.at`."""

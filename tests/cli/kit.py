@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -50,6 +52,13 @@ class Run:
 
     def __init__(self, out: str, err: str):
         self.out, self.err = out, err
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until another process has come so far."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 def run(environment: dict[str, str], *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:

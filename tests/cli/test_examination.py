@@ -5,7 +5,7 @@ import pytest
 from grayflow.cli import examination
 from grayflow.cli.examination import Check, examine
 from grayflow.cli.exits import Exit
-from grayflow.errors import StoreFormatError, StoreUnavailableError
+from grayflow.errors import StoreAccessError, StoreFormatError, StoreUnavailableError
 from grayflow.store.memory import MemoryStore
 from grayflow.store.port import Change, Edit
 from grayflow.store.wrappers import ReadOnly, Wrapper
@@ -66,7 +66,7 @@ async def test_of_many_problems_twenty_are_shown(store: MemoryStore):
     assert checks[-1].found == "5 more problems"
 
 
-@pytest.mark.parametrize("verb", ["load", "oldest", "clock_offset"])
+@pytest.mark.parametrize("verb", ["load", "oldest", "follow", "clock_offset", "checkup"])
 async def test_each_thing_that_cannot_be_looked_at_is_an_error(store: MemoryStore, verb: str):
     faulty = Faulty(store)
     faulty.errors[verb] = StoreUnavailableError("gone")
@@ -75,12 +75,42 @@ async def test_each_thing_that_cannot_be_looked_at_is_an_error(store: MemoryStor
     assert (checks[-1].status, checks[-1].found, checks[-1].exit) == ("error", "gone", Exit.STORE)
 
 
-async def test_a_newer_schema_is_told_first(store: MemoryStore):
+@pytest.mark.parametrize("verb", ["position", "load"])
+async def test_data_that_must_not_be_used_has_a_line_of_its_own_and_its_remedy(store: MemoryStore, verb: str):
     faulty = Faulty(store)
-    faulty.errors["position"] = StoreFormatError("schema 2 is newer than 1")
-    (check,) = await examine(faulty, None)
+    faulty.errors[verb] = StoreFormatError("schema 2 is newer than 1", remedy="Install a newer grayflow")
+    checks = named(await examine(faulty, None))
+    check = checks["data" if verb == "position" else "documents"]
 
-    assert (check.found, check.exit) == ("schema 2 is newer than 1", Exit.STORE)
+    assert checks["connection"].status == "ok"
+    assert (check.status, check.exit) == ("error", Exit.STORE)
+    assert (check.found, check.remedy) == ("schema 2 is newer than 1", "Install a newer grayflow")
+
+
+async def test_a_namespace_without_data_was_reached_all_the_same():
+    connection, check = await examine(MemoryStore(), None)
+
+    assert (connection.name, connection.status) == ("connection", "ok")
+    assert (check.name, check.status, check.exit) == ("initialised", "error", Exit.STORE)
+    assert "grayflow export --last-good" in check.remedy
+
+
+async def test_a_user_who_hears_nothing_is_told(store: MemoryStore):
+    faulty = Faulty(store)
+    faulty.errors["follow"] = StoreAccessError("no right to the channel")
+    checks = named(await examine(faulty, None))
+
+    assert (checks["link"].status, checks["link"].exit) == ("error", Exit.NO)
+    assert "grayflow acl" in checks["link"].remedy
+    assert checks["rights"].status == "ok"
+
+
+async def test_a_clock_that_may_not_be_asked_is_unknown(store: MemoryStore):
+    faulty = Faulty(store)
+    faulty.errors["clock_offset"] = StoreAccessError("no right to TIME")
+
+    assert named(await examine(faulty, None))["clock"].found == "unknown (no right to ask)"
+    assert named(await examine(store, None))["clock"].found == "the store has no clock of its own"
 
 
 async def test_a_store_for_reading_is_told(store: MemoryStore):

@@ -12,13 +12,12 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.cli.kit import PATIENCE_S, PROGRAM, Watching, run
+from tests.cli.kit import PATIENCE_S, PROGRAM, Watching, run, until
 
 
 def test_a_flag_is_made_switched_and_brought_back_by_separate_processes(environment: dict[str, str]):
@@ -160,12 +159,6 @@ def written(environment: dict[str, str]) -> int:
             return file.execute("SELECT count(*) FROM documents").fetchone()[0]
         except sqlite3.OperationalError:  # its tables are still to be made
             return 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 # A terminal

@@ -37,7 +37,7 @@ _SUBSCRIBE = ("+subscribe", "+unsubscribe", "+ssubscribe", "+sunsubscribe")
 
 _READ = (
     *("+get", "+mget", "+hget", "+hmget", "+hgetall", "+hlen", "+hscan", "+exists", "+type"),
-    *("+xrange", "+xrevrange", "+xread", "+xlen", "+xinfo|stream"),
+    *("+xrange", "+xrevrange", "+xread", "+xlen", "+xinfo|stream", "+time"),
 )
 
 _SCRIPT = ("+eval", "+evalsha", "+script|load")

@@ -210,6 +210,9 @@ local function checked(asked, meta)
   if denied then
     return denied
   end
+  -- Nothing is there to be set. It is asked for before the conflict, because a replica, a server that is full, or one
+  -- that lacks replicas refuses it: they must not answer as if a better edit could be made here.
+  redis.call('SET', KEYS[6], '', 'XX', 'PX', 1)
   if was ~= asked.expected or not (held or asked.live == '1') then
     return {'conflict', was}
   end

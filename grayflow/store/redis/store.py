@@ -12,11 +12,12 @@ from typing import Self
 from grayflow.clock import Clock, SystemClock
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
-from grayflow.errors import ConfigurationError, StoreAccessError, StoreFormatError
+from grayflow.errors import ConfigurationError, StoreFormatError
 from grayflow.store.address import RedisAddress
 from grayflow.store.lifetime import Lifetime
-from grayflow.store.port import Change, DocumentKind, Edit, Event, State, Store, check_namespace
+from grayflow.store.port import Change, DocumentKind, Edit, Event, Remark, State, Store, check_namespace
 from grayflow.store.redis.board import RedisBoard
+from grayflow.store.redis.checkup import checkup
 from grayflow.store.redis.commit import (
     commit_arguments,
     commit_keys,
@@ -225,11 +226,12 @@ class RedisStore(Store):
         return max(self._layout.change(entries[0]).revision, self._layout.base(values) + 1)
 
     async def clock_offset(self) -> float | None:
-        """See `Store.clock_offset`. A reader may not ask the server for the time."""
+        """See `Store.clock_offset`."""
         before = self._clock.now()
-        try:
-            ((seconds, microseconds),) = await self._session().read(("TIME",))
-        except StoreAccessError:
-            return None
+        ((seconds, microseconds),) = await self._session().read(("TIME",))
         middle = (before + self._clock.now()) // 2
         return ((int(seconds) * 1_000_000 + int(microseconds)) * 1_000 - middle) / 1e9
+
+    async def checkup(self) -> Sequence[Remark]:
+        """See `Store.checkup`."""
+        return await checkup(self._session())
