@@ -33,17 +33,26 @@ def main() -> int:
     if asked.server:
         os.environ["GRAYFLOW_TEST_REDIS_SERVER"] = asked.server
     setting = Setting(flags=asked.flags, ttl_s=asked.ttl)
-    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout.split()
-    print(
-        f"{find_server().name} {next(word for word in version if word.startswith('v='))}, redis-py {redis.__version__}, "
-        f"CPython {platform.python_version()}, {'uvloop' if asked.uvloop else 'asyncio'}, {setting.flags:,} flags, "
-        f"ttl {setting.ttl_s:g} s\n\n{head()}",
-        flush=True,
-    )
-    return int(any([_played(fault, setting, uvloop=asked.uvloop) for fault in _chosen(asked.only)]))
+    print(f"{_server()}, redis-py {redis.__version__}, {_python(uvloop=asked.uvloop)}, {_size(setting)}\n")
+    print(head(), flush=True)
+    broken = [_played(fault, setting, uvloop=asked.uvloop) for fault in _chosen(asked.only)]
+    return int(any(broken))
 
 
-def _played(fault: Fault, setting: Setting, *, uvloop: bool) -> bool:
+def _server() -> str:
+    said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
+    return f"{find_server().name} {next(word[2:] for word in said.split() if word.startswith('v='))}"
+
+
+def _python(*, uvloop: bool) -> str:
+    return f"CPython {platform.python_version()}, {'uvloop' if uvloop else 'asyncio'}"
+
+
+def _size(setting: Setting) -> str:
+    return f"{setting.flags:,} flags, ttl {setting.ttl_s:g} s"
+
+
+def _played(fault: type[Fault], setting: Setting, *, uvloop: bool) -> bool:
     """Play one fault and print its row; tell whether it broke a promise."""
     if fault.route == "cable" and (why := why_no_cable()):
         print(f"{fault.name}: left out, {why}", flush=True)
@@ -56,7 +65,7 @@ def _played(fault: Fault, setting: Setting, *, uvloop: bool) -> bool:
     return bool(verdict.broken)
 
 
-def _chosen(only: str) -> list[Fault]:
+def _chosen(only: str) -> list[type[Fault]]:
     chosen = [fault for fault in FAULTS if only.lower() in fault.name.lower()]
     if not chosen:
         sys.exit(f"no fault is called {only!r}; there are: {', '.join(fault.name for fault in FAULTS)}")

@@ -5,4 +5,4 @@ from tests.faults.fault import Fault
 
 __all__ = ["FAULTS"]
 
-FAULTS: tuple[Fault, ...] = (*servers.FAULTS, *networks.FAULTS, *data.FAULTS)
+FAULTS: tuple[type[Fault], ...] = (*servers.FAULTS, *networks.FAULTS, *data.FAULTS)

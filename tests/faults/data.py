@@ -1,10 +1,9 @@
 """What happens to the data, on a server that is well."""
 
-
+from grayflow.store.port import SCHEMA
 from tests.faults.fault import Fault
 from tests.faults.fill import fill
 from tests.faults.stage import NAMESPACE, Stage, until
-from grayflow.store.port import SCHEMA
 
 __all__ = ["FAULTS"]
 
@@ -122,4 +121,12 @@ class Newer(Fault):
         await stage.ask("HSET", _KEYS[0], "schema", SCHEMA)
 
 
-FAULTS = (Rewound(), RewoundAndOvertaken(), RestoredInPlace(), Emptied(), EmptiedAndRestored(), Foreign(), Newer())
+FAULTS: tuple[type[Fault], ...] = (
+    Rewound,
+    RewoundAndOvertaken,
+    RestoredInPlace,
+    Emptied,
+    EmptiedAndRestored,
+    Foreign,
+    Newer,
+)

@@ -38,15 +38,15 @@ class Fault(ABC):
     quick: ClassVar[bool] = True
     """Short enough for the ordinary suite."""
 
-    async def prepare(self, stage: "Stage") -> None:
+    async def prepare(self, stage: "Stage") -> None:  # noqa: B027 - most faults need nothing here
         """Do what has to be done while all is well."""
 
     @abstractmethod
     async def strike(self, stage: "Stage") -> None:
         """Break something."""
 
-    async def meanwhile(self, stage: "Stage") -> None:
+    async def meanwhile(self, stage: "Stage") -> None:  # noqa: B027 - nor here
         """Look at what still works."""
 
-    async def heal(self, stage: "Stage") -> None:
+    async def heal(self, stage: "Stage") -> None:  # noqa: B027 - and some heal by themselves
         """Mend it, as somebody would who runs the service."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grayflow.client.client import Client
 from grayflow.core.snapshot import Builder
 from grayflow.replica.view import View
 from grayflow.store.port import Change, State
@@ -35,7 +34,8 @@ async def judge(stage: Stage, *, forgets: bool) -> Findings:
     made = await _made_since(stage)
     counts = Counter(change.request_id for change in made)
     missing = [change for name, change in stage.writer.acknowledged.items() if name not in counts]
-    lost = differences(stage.flags._replica.view, state) + _unnoticed(stage.flags, made)
+    view = stage.flags._replica.view
+    lost = await stage.aside(differences, view, state) + _unnoticed(view, made)
     if not forgets:
         lost += [f"{change.key}: revision {change.revision} was acknowledged and is gone" for change in missing]
     return Findings(
@@ -56,18 +56,18 @@ def differences(view: View, state: State) -> list[str]:
         mine, theirs = held.get(key), wanted.get(key)
         if mine is None or theirs is None or (mine.revision, mine.flag) != (theirs.revision, theirs.flag):
             found.append(f"{key} is {_told(mine)} here and {_told(theirs)} in the store")
-    for key in {*view.generations, *state.generations}:
-        if dict(view.generations.get(key) or {}) != dict(state.generations.get(key) or {}):
-            found.append(f"{key} has other generations here than in the store")
-    return found
+    return found + [
+        f"{key} has other generations here than in the store"
+        for key in {*view.generations, *state.generations}
+        if dict(view.generations.get(key) or {}) != dict(state.generations.get(key) or {})
+    ]
 
 
-def _unnoticed(flags: Client, made: Sequence[Change]) -> list[str]:
-    generations = flags._replica.view.generations
+def _unnoticed(view: View, made: Sequence[Change]) -> list[str]:
     return [
         f"the switch-off of {change.key} in revision {change.revision} was not noticed"
         for change in made
-        if change.action == "switch_off" and generations[change.key]["on"].off < 2 * change.revision
+        if change.action == "switch_off" and view.generations[change.key]["on"].off < 2 * change.revision
     ]
 
 

@@ -134,14 +134,14 @@ class ForgottenWhileLoading(Forgotten):
         await clock.sleep(0.5)
 
 
-FAULTS = (
-    HalfOpen(),
-    CutCable(),
-    GivenUp(),
-    Forgotten(),
-    ForgottenWhileLoading(),
-    AnswerLost(),
-    Slow(),
-    Dripping(),
-    ThinLine(),
+FAULTS: tuple[type[Fault], ...] = (
+    HalfOpen,
+    CutCable,
+    GivenUp,
+    Forgotten,
+    ForgottenWhileLoading,
+    AnswerLost,
+    Slow,
+    Dripping,
+    ThinLine,
 )

@@ -28,7 +28,7 @@ class Verdict:
     detected_s: float | None = None
     """From the strike to the first thing that told the client; `None` if nothing did."""
     recovered_s: float | None = None
-    """From the end of the healing until the client had the newest revision of that moment, and said that all is well."""
+    """From the end of the healing until the client had what was new at that moment, and said that all is well."""
     decisions: int = 0
     """Asked between strike and recovery."""
     lost: int = 0
@@ -41,8 +41,9 @@ class Verdict:
     """Promises that were not kept."""
 
 
-async def play(fault: Fault, setting: Setting) -> Verdict:
+async def play(kind: type[Fault], setting: Setting) -> Verdict:
     """Play a fault to its end. It never raises: what went wrong is in the verdict."""
+    fault = kind()
     try:
         with anyio.fail_after(_LIMIT_S):
             async with staged(fault, setting) as stage:
@@ -128,4 +129,5 @@ class _Play:
         await until(lambda: flags.health.incident, "health speaks of no incident")
         if remedy not in (flags.health.last_error or ""):
             self._broken.append(f"health does not name {remedy!r}: {flags.health.last_error}")
-        self._broken += [f"not the last good flags: {found}" for found in differences(flags._replica.view, good)[:3]]
+        found = await self._stage.aside(differences, flags._replica.view, good)
+        self._broken += [f"not the last good flags: {difference}" for difference in found[:3]]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import anyio
-from anyio.abc import BlockingPortal, SocketAttribute, SocketStream
-from anyio.from_thread import start_blocking_portal
+from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from grayflow.clock import SystemClock
 from tests.servers import free_port
@@ -125,7 +125,7 @@ class Proxy:
         for connection in list(self._connections):
             _reset(connection)
 
-    async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def _serve(self, *, task_status: TaskStatus[None]) -> None:
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self.port)
         async with listener:
             task_status.started()

@@ -107,4 +107,4 @@ class DeadSocket(Fault):
         connection._reader.set_exception(TimeoutError(110, os.strerror(110)))
 
 
-FAULTS = (Killed(), KilledAndEmpty(), ConnectionsKilled(), Frozen(), Overrun(), Muted(), DeadSocket())
+FAULTS: tuple[type[Fault], ...] = (Killed, KilledAndEmpty, ConnectionsKilled, Frozen, Overrun, Muted, DeadSocket)
