@@ -3,6 +3,8 @@
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from grayflow.admin.formats import format_of, read_text
 from grayflow.cli.examination import Check, examine
@@ -10,7 +12,7 @@ from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson, ExtensionsName, context_type_named, extensions_named, read_bytes
 from grayflow.cli.render import print_line
 from grayflow.cli.session import Session
-from grayflow.cli.words import counted, unreadable
+from grayflow.cli.words import counted, safe, unreadable
 from grayflow.clock import SystemClock
 from grayflow.core.codec import decode_flag, decode_segment
 from grayflow.core.findings import Finding
@@ -122,7 +124,17 @@ async def doctor(session: Session, *, extensions: ExtensionsName = None, as_json
 
 
 def _tell_checks(session: Session, checks: tuple[Check, ...]) -> None:
+    if not session.out.is_terminal:
+        for one in checks:
+            print_line(session.out, f"{one.status:<8}{one.name:<13}{one.found}")
+            if one.remedy:
+                print_line(session.out, f"{'':<21}→ {one.remedy}")
+        return
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for _ in range(3):
+        table.add_column(overflow="fold")
     for one in checks:
-        print_line(session.out, (f"{one.status:<8}", _STYLES[one.status]), (f"{one.name:<12} ", "bold"), one.found)
+        table.add_row(Text(one.status, _STYLES[one.status]), Text(one.name, "bold"), Text(safe(one.found)))
         if one.remedy:
-            print_line(session.out, (f"{'':<21}→ {one.remedy}", "cyan"))
+            table.add_row("", "", Text(f"→ {safe(one.remedy)}", "cyan"))
+    session.out.print(table)

@@ -210,6 +210,21 @@ def with_checklist(environment: dict[str, str]) -> None:
     run(environment, "put", "-", text=json.dumps(document))
 
 
+def test_doctor_keeps_its_columns_in_a_narrow_terminal(environment: dict[str, str]):
+    run(environment, "put", "-", text=json.dumps({"key": "x"}))
+    environment["GRAYFLOW_NAMESPACE"] = "n" * 60
+    run(environment, "init")
+    terminal = Terminal(environment, "doctor")
+    terminal.until("rights")
+    terminal.until("may change flags")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen).split("\r\n")
+
+    assert terminal.end() == 0
+    assert max(map(len, lines)) <= 80
+    assert {line.split(" ")[0] for line in lines} == {"ok", ""}
+    assert any(line.startswith(" " * 14) and "nnn" in line for line in lines)
+
+
 def test_off_asks_the_checklist_and_keeps_the_answers(environment: dict[str, str]):
     with_checklist(environment)
     terminal = Terminal(environment, "off", "x", "-r", "errors")
