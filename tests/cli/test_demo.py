@@ -52,17 +52,23 @@ def test_it_plays_to_the_end_on_a_server_and_leaves_nothing_there(tmp_path: Path
     assert "nothing of the demo is left on the server" in told
 
 
+def interrupted(url: str, cwd: Path) -> str:
+    """Play on a server until the flag is there, then press Ctrl-C; return what was printed after that."""
+    with subprocess.Popen([*DEMO, "--plain", "--redis", url], cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "created" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+
+        told = process.stdout.read()
+        assert process.wait(PATIENCE_S) == 130
+    return told
+
+
 def test_control_c_leaves_nothing_on_a_server_either(tmp_path: Path) -> None:
     with RedisServer() as server:
-        command = [*DEMO, "--plain", "--redis", server.url]
-        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            while "created" not in process.stdout.readline():
-                assert process.poll() is None
-            process.send_signal(signal.SIGINT)
+        told = interrupted(server.url, tmp_path)
 
-            told = process.stdout.read()
-            assert process.wait(PATIENCE_S) == 130
         assert "nothing of the demo is left on the server" in told
         assert server.ask("KEYS", "*") == []
 
@@ -70,17 +76,10 @@ def test_control_c_leaves_nothing_on_a_server_either(tmp_path: Path) -> None:
 def test_what_could_not_be_removed_is_said_with_the_way_to_do_it(tmp_path: Path) -> None:
     with RedisServer() as server:
         server.ask("ACL", "SETUSER", "me", "on", ">pw", "~*", "&*", "+@all", "-scan")
-        command = [*DEMO, "--plain", "--redis", f"redis://me:pw@127.0.0.1:{server.port}/0"]
-        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            while "created" not in process.stdout.readline():
-                assert process.poll() is None
-            process.send_signal(signal.SIGINT)
+        told = interrupted(f"redis://me:pw@127.0.0.1:{server.port}/0", tmp_path)
 
-            told = process.stdout.read()
-            assert process.wait(PATIENCE_S) == 130
-        assert "was not removed: redis://me:***@127.0.0.1" in told
-        assert re.search(r"redis-cli --scan --pattern '\{gf:grayflow-demo-[0-9a-f]{8}\}:\*' \| xargs", told)
+    assert "was not removed: redis://me:***@127.0.0.1" in told
+    assert re.search(r"redis-cli --scan --pattern '\{gf:grayflow-demo-[0-9a-f]{8}\}:\*' \| xargs", told)
 
 
 def test_a_server_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
