@@ -145,22 +145,26 @@ class File:
         self._unsettled = True
         return self._in_place() is not None
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         """
         Move what was committed from the log beside the file into the file, if nobody is in the way.
+
+        Returns:
+            Whether nothing is left to do. False: somebody reads just now, try again.
 
         The changes are safe before. With this the file is whole by itself, so that whoever copies it copies all of
         it, and whoever puts another in its place finds no log that would spoil it. Not done where the path names
         another file already: the log may be that one's.
         """
         if self._connection is None or not self._unsettled or self._in_place() is None:
-            return
+            return True
         self._connection.execute("PRAGMA busy_timeout = 0")
-        with suppress(sqlite3.Error):  # somebody reads just now: the next time will do for this one too
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with suppress(sqlite3.Error):
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._unsettled = bool(busy)
         self._connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000)}")
-        self._unsettled = False
         self._signature = self._in_place() or self._signature  # it was touched by ourselves
+        return not self._unsettled
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import anyio
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _ANSWER_S = 5.0
 """What a piece of work may take beyond the wait for other writers, before the file system is taken for dead."""
 _CLOSE_S = 2.0
+_PAUSE_S = 1.0
+"""The longest pause between two tries of what is done later."""
 
 
 async def close(*workers: "Worker") -> None:
@@ -69,13 +72,16 @@ class Worker:
                 "write without a break. What was to be written may have been"
             ) from error
 
-    def later(self, seconds: float, work: Callable[[File], None]) -> None:
-        """Do `work` after a pause, unless there is other work for `later` until then. Its errors are nobody's."""
+    def later(self, seconds: float, work: Callable[[File], bool]) -> None:
+        """
+        Do `work` after a pause, unless there is other work for `later` until then; its errors are nobody's.
+
+        As long as it returns False it is done again, after pauses that grow.
+        """
         self._forget()
-        if self._closed:
-            return
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, lambda: self._executor.submit(self._do, work))
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, self._try, loop, seconds, work)
 
     def close(self) -> Future[None]:
         """Close the file after the work that is running, and end the thread; whoever wants to know may wait for it."""
@@ -84,6 +90,20 @@ class Worker:
         closed = self._executor.submit(self._file.close)
         self._executor.shutdown(wait=False)
         return closed
+
+    def _try(self, loop: asyncio.AbstractEventLoop, seconds: float, work: Callable[[File], bool]) -> None:
+        timer = self._timer
+
+        def again() -> None:
+            if self._timer is timer:  # no other work came in between
+                self.later(min(2 * seconds, _PAUSE_S), work)
+
+        def ended(done: Future[bool]) -> None:
+            if done.exception() is None and not done.result():
+                with suppress(RuntimeError):  # the loop is closed, and the file will be too
+                    loop.call_soon_threadsafe(again)
+
+        self._executor.submit(self._do, work).add_done_callback(ended)
 
     def _forget(self) -> None:
         if self._timer is not None:
