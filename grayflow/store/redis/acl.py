@@ -23,7 +23,7 @@ ACL_REMEDY = "give the user the rules of its role, which `grayflow acl` prints"
 """What errors say to somebody who lacks a right."""
 
 WORKER_REMEDY = "give the user the rules of the role worker, which `grayflow acl` prints"
-"""What they say where a reader's rights do not reach: reports, jobs, counters."""
+"""What they say to a reader who writes a board: reports, jobs, counters."""
 
 PLACE_OF_HASH = "SHA256-OF-ITS-PASSWORD"
 """What stands in rules without a password. No server takes it for one, so a line cannot be pasted as it stands."""
@@ -38,6 +38,7 @@ _SUBSCRIBE = ("+subscribe", "+unsubscribe", "+ssubscribe", "+sunsubscribe")
 _READ = (
     *("+get", "+mget", "+hget", "+hmget", "+hgetall", "+hlen", "+hscan", "+exists", "+type"),
     *("+xrange", "+xrevrange", "+xread", "+xlen", "+xinfo|stream", "+time"),
+    *("+zrange", "+zcard"),
 )
 
 _SCRIPT = ("+eval", "+evalsha", "+script|load")

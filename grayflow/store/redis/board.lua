@@ -36,7 +36,10 @@ end
 
 local function parsed(raw)
   local _, _, version, expires, fence, ends, size, at = string.find(raw, '^(%d+):(%d*):(%d*):(%d*):(%d+):()')
-  if not version or (fence == '') ~= (ends == '') or at + size > #raw + 1 then
+  if not version or (fence == '') ~= (ends == '') or math.max(#version, #expires, #fence, #ends, #size) > 16 then
+    return nil
+  end
+  if at + size > #raw + 1 then
     return nil
   end
   return {
@@ -222,7 +225,6 @@ end
 -- ARGV: 'add', milliseconds or '', then the members: tells those that are new
 local function add()
   local time, new = decimal(now()), {'done'}
-  redis.call('ZCARD', KEYS[1]) -- raises if this is no sorted set, while nothing is written
   for i = 3, #ARGV do
     if redis.call('ZADD', KEYS[1], 'NX', time, ARGV[i]) == 1 then
       new[#new + 1] = ARGV[i]

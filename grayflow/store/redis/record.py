@@ -16,7 +16,8 @@ from grayflow.store.board import Lease, Record
 __all__ = ["read_record"]
 
 _HEADER = re.compile(rb"(\d+):(\d*):(?:(\d+):(\d+)|:):(\d+):", re.ASCII)
-_DIGITS = 20
+_DIGITS = 16
+"""The script counts in doubles, exact below 2^53; no number that it wrote is longer."""
 
 
 def read_record(raw: bytes) -> Record | None:

@@ -74,13 +74,12 @@ class Session:
         await self._read.aclose()
         await self._once.aclose()
 
-    async def read(self, *commands: Command, denied: str = ACL_REMEDY) -> list[Any]:
+    async def read(self, *commands: Command) -> list[Any]:
         """
         Return the answers to all commands, of one instant.
 
         Args:
             commands: The questions. The first is about data, and its answer tells whether that changed meanwhile.
-            denied: What to do if the server forbids them.
 
         Raises:
             StoreUnavailableError, StoreAccessError, StoreFormatError: there is none.
@@ -89,7 +88,7 @@ class Session:
             with anyio.fail_after(self._within_s):
                 return await _ask(self._read, commands)
         except Exception as error:
-            raise await self._told(error, [words[1] for words in commands if len(words) > 1], denied) from error
+            raise await self._told(error, [words[1] for words in commands if len(words) > 1]) from error
 
     @asynccontextmanager
     async def at_leisure(self) -> AsyncIterator[Callable[..., Awaitable[list[Any]]]]:
@@ -112,7 +111,7 @@ class Session:
                     clock=self._clock,
                 )
             except Exception as error:
-                raise await self._told(error, [words[1] for words in commands], ACL_REMEDY) from error
+                raise await self._told(error, [words[1] for words in commands]) from error
 
         try:
             yield read
@@ -158,7 +157,7 @@ class Session:
             return error
         return StoreUnavailableError(f"{error.message} {outcome}")
 
-    async def _told(self, error: Exception, keys: Sequence[str | bytes | int], denied: str) -> StoreError:
+    async def _told(self, error: Exception, keys: Sequence[str | bytes | int], denied: str = ACL_REMEDY) -> StoreError:
         """Return the error of ours for `error`; where somebody else uses our names, with the key that it is about."""
         if WRONG_TYPE in str(error):
             names = [key for key in dict.fromkeys(keys) if not isinstance(key, int)]
