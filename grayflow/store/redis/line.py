@@ -80,9 +80,19 @@ class Line:
         return sum(connection._parser.received for connection in used)  # noqa: SLF001
 
     async def aclose(self) -> None:
-        """Close all connections, within two seconds; those that are inherited are left alone."""
+        """
+        Close all connections, within two seconds; those that are inherited are left alone.
+
+        Whoever is cancelled meanwhile, by whatever kind of cancellation, is told when it is done.
+        """
         if self.inherited:
             return
+        # In a task of its own: a shield does not hold `task.cancel()`, and what redis-py 8.1.0 is closing when that
+        # comes it forgets, open.
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._close, name="grayflow close")
+
+    async def _close(self) -> None:
         # Errors of half-closed sockets are of no use to anybody: the connections are gone either way.
         with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True), suppress(Exception):
             await self.client.aclose()

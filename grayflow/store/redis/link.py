@@ -78,10 +78,12 @@ async def open_link(
 async def _close(pubsub: "PubSub", line: Line) -> None:
     if line.inherited:
         return
-    # A socket that is broken cannot be closed any better than this.
-    with anyio.move_on_after(_CLOSED_WITHIN_S, shield=True), suppress(Exception):
-        await pubsub.aclose()  # type: ignore[no-untyped-call]
-    await line.aclose()
+    try:
+        # A socket that is broken cannot be closed any better than this.
+        with anyio.move_on_after(_CLOSED_WITHIN_S, shield=True), suppress(Exception):
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+    finally:
+        await line.aclose()
 
 
 class Link:

@@ -70,9 +70,11 @@ class Session:
         return Line(self._address, purpose, key=self._key, client_name=self._client_name)
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._read.aclose()
-        await self._once.aclose()
+        """Close all connections; see `Line.aclose`."""
+        try:
+            await self._read.aclose()
+        finally:
+            await self._once.aclose()
 
     async def read(self, *commands: Command) -> list[Any]:
         """
