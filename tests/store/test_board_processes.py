@@ -1,9 +1,7 @@
 """Real processes at one SQLite board."""
 
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import anyio
@@ -12,19 +10,14 @@ import pytest
 from grayflow.clock import SystemClock
 from grayflow.store.sqlite import SQLiteStore
 from grayflow.testing.contract.board.kit import held, passed
+from tests.store.test_processes import finish, line, start
 
 pytestmark = pytest.mark.anyio
 
-KIT = """
-import asyncio, os, sys
-from grayflow.store.sqlite import SQLiteStore
-path, name = sys.argv[1:]
-def opened():
-    return SQLiteStore(path, busy_timeout=60)
-"""
 CLAIM = """
 async def main():
-    async with opened() as store:
+    name = sys.argv[2]
+    async with SQLiteStore(path, busy_timeout=60) as store:
         for number in range(40):
             record = await store.board.claim("jobs", f"{number}", name, span=600)
             if record is not None:
@@ -36,16 +29,18 @@ asyncio.run(main())
 """
 HOLD = """
 async def main():
-    async with opened() as store:
+    name = sys.argv[2]
+    async with SQLiteStore(path, busy_timeout=60) as store:
         record = await store.board.claim("jobs", "a", name, span=0.3)
         print(record.lease.fence, record.lease.until, flush=True)
-        sys.stdin.read()
+        await asyncio.Event().wait()
 
 asyncio.run(main())
 """
 WRITE = """
 async def main():
-    async with opened() as store:
+    name = sys.argv[2]
+    async with SQLiteStore(path, busy_timeout=60) as store:
         number = 0
         while True:
             number += 1
@@ -54,28 +49,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def start(script: str, path: Path, name: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", KIT + script, str(path), name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, errors = process.communicate(timeout=50)
-    assert (process.returncode, errors) == (0, "")
-    return out
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def kill(process: subprocess.Popen[str]) -> str:
