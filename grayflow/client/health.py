@@ -63,6 +63,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Changes that `on_change` handlers did not hear, because a newer one of the same flag came first."""
     unreported: str | None
     """Why this process is not shown by `grayflow fleet`, and not waited for; `None` if it is."""
+    unsaved: str | None
+    """Why the `last_good` file could not be written; `None` once it could, and where there is none."""
     place: str
     """Where the store is, without secrets."""
     namespace: str
@@ -130,6 +132,7 @@ def examine(
         handler_errors=changes.errors + live.states.errors,
         changes_dropped=changes.dropped,
         unreported=live.why or presence.missing,
+        unsaved=None if replica.saver is None else replica.saver.trouble,
         place=store.place,
         namespace=store.namespace,
         name=name,

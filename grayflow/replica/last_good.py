@@ -54,7 +54,8 @@ def write(path: Path, kept: Kept) -> None:
     handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_HEADER + _checksum(body) + b"\n" + body)
+            file.write(_HEADER + _checksum(body) + b"\n")
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         Path(beside).replace(path)

@@ -37,7 +37,7 @@ class Slices:
             await checkpoint()
 
 
-async def assemble(state: State, builder: Builder, meanwhile: deque[Change]) -> Held:
+async def assemble(state: State, builder: Builder, meanwhile: deque[Change], added: list[Change] | None = None) -> Held:
     """
     Build what a state holds, and add the changes that arrived while that went on.
 
@@ -46,6 +46,7 @@ async def assemble(state: State, builder: Builder, meanwhile: deque[Change]) -> 
         builder: A new one.
         meanwhile: Filled by the caller with every change it hears of since before the load; emptied here. When this
             returns, none is left and no other task has run since.
+        added: Filled here with those of them that were news.
     """
     slices = Slices()
     await _add(state.segments, builder.add_segment, slices)
@@ -54,7 +55,8 @@ async def assemble(state: State, builder: Builder, meanwhile: deque[Change]) -> 
     await checkpoint()
     while meanwhile:
         change = meanwhile.popleft()
-        held.apply(change)
+        if held.apply(change) == "next" and added is not None:
+            added.append(change)
         if meanwhile:
             await slices.after(change.document)
     return held

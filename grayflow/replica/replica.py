@@ -7,7 +7,7 @@ survives whatever a store raises; any other exception is a defect of ours and en
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +74,8 @@ class Replica:
         self.inspection = Inspection()
         self.link: Literal["up", "down"] = "down"
         """Whether changes are being pushed to us."""
-        self._saver = self._make_saver()
+        self.saver = self._make_saver()
+        """Keeps the last good flags on disk; `None` if there is no file for them."""
         self.sync = Sync(
             store,
             self.holder,
@@ -94,11 +95,11 @@ class Replica:
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
-        if self._saver is not None:
-            await self._saver.recall(self._builder(None))
+        if self.saver is not None:
+            await self.saver.recall(self._builder(None))
         async with anyio.create_task_group() as tasks:
-            if self._saver is not None:
-                tasks.start_soon(self._saver.run, name="grayflow save")
+            if self.saver is not None:
+                tasks.start_soon(self.saver.run, name="grayflow save")
             tasks.start_soon(self.inspection.run, name="grayflow inspect")
             tasks.start_soon(self._age, name="grayflow age")
             tasks.start_soon(self._follow, name="grayflow follow")
@@ -176,9 +177,9 @@ class Replica:
         self.holder.listeners.append(saver.see)
         return saver
 
-    def _loaded(self, state: State) -> None:
-        if self._saver is not None:
-            self._saver.see_state(state)
+    def _loaded(self, state: State, added: Sequence[Change]) -> None:
+        if self.saver is not None:
+            self.saver.see_state(state, added)
 
     def _tell(self, before: View, after: View, _: Change | None) -> None:
         """Log the moment from which flags are no longer decided by their rules."""

@@ -7,22 +7,25 @@ bytes before are kept: the file holds what is served.
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 
 from grayflow.clock import Clock
-from grayflow.core.entry import FlagEntry, SegmentEntry
 from grayflow.core.position import Document
-from grayflow.core.snapshot import Builder
+from grayflow.core.snapshot import Builder, Snapshot
 from grayflow.replica.holder import Holder
 from grayflow.replica.last_good import Kept, Unusable, read, write
 from grayflow.replica.loading import assemble
 from grayflow.replica.view import View
 from grayflow.replica.waiting import pause
-from grayflow.store.port import Change, State
+from grayflow.store.port import Change, DocumentKind, State
+
+if TYPE_CHECKING:
+    from grayflow.core.generations import Generations
 
 __all__ = ["Saver"]
 
@@ -54,28 +57,39 @@ class Saver:
         self._holder, self._clock, self._max_age_s = holder, clock, max_age_s
         self._flags: dict[str, Document] = {}
         self._segments: dict[str, Document] = {}
+        self._generations: dict[str, Generations] = {}
         self._changed = anyio.Event()
-        self._failing = False
+        self.trouble: str | None = None
+        """Why the file could not be written; `None` once it could."""
 
-    def see_state(self, state: State) -> None:
-        """Remember the documents of a state that was loaded and is held now."""
+    def see_state(self, state: State, added: Sequence[Change] = ()) -> None:
+        """Remember the documents of a state that was loaded, and of the changes added to it; they are held now."""
         snapshot = self._holder.view.snapshot
-        if snapshot is not None:
-            self._flags = _good(state.flags, snapshot.flags, self._flags)
-            self._segments = _good(state.segments, snapshot.segments, self._segments)
+        if snapshot is None:
+            return
+        newer = {(change.kind, change.key) for change in added}
+        self._flags = _good("flag", state.flags, snapshot, self._flags, newer)
+        self._segments = _good("segment", state.segments, snapshot, self._segments, newer)
+        self._generations = dict(state.generations)
+        for change in added:
+            self._take(change, snapshot)
 
     def see(self, before: View, after: View, change: Change | None) -> None:
         """Remember a change; a listener of the holder."""
         if after.snapshot is None or after.snapshot is before.snapshot:
             return
         if change is not None:
-            documents = self._flags if change.kind == "flag" else self._segments
-            entries = after.snapshot.flags if change.kind == "flag" else after.snapshot.segments
-            if change.document is None:
-                documents.pop(change.key, None)
-            elif change.key not in documents or not entries[change.key].problems:
-                documents[change.key] = Document(change.revision, change.document)
+            self._take(change, after.snapshot)
         self._changed.set()
+
+    def _take(self, change: Change, snapshot: Snapshot) -> None:
+        documents = self._flags if change.kind == "flag" else self._segments
+        if change.document is None:
+            documents.pop(change.key, None)
+        elif change.key not in documents or not _is_broken(change.kind, change.key, snapshot):
+            documents[change.key] = Document(change.revision, change.document)
+        if change.generations:
+            self._generations[change.key] = change.generations
 
     async def recall(self, builder: Builder) -> None:
         """Give the holder what the file holds, if that can be used."""
@@ -117,36 +131,70 @@ class Saver:
                 with anyio.move_on_after(_CLOSING_S, shield=True):
                     await self._save()
 
+    def kept(self) -> Kept | None:
+        """Return what the file should hold now; `None` before the first flags."""
+        position = self._holder.position
+        if position is None:
+            return None
+        # Copies of dictionaries, and nothing for each flag: this is the loop.
+        state = State(
+            position=position,
+            flags=dict(self._flags),
+            segments=dict(self._segments),
+            generations=dict(self._generations),
+        )
+        saved_at = self._clock.now() - round(self._holder.age_s * 1e9)
+        return Kept(namespace=self._namespace, saved_at=saved_at, state=state)
+
     async def _save(self) -> None:
         """Save now. A disk that refuses is logged once, and again when it is well."""
         self._changed = anyio.Event()
-        proved_at = self._clock.now() - round(self._holder.age_s * 1e9)
-        flags, segments = dict(self._flags), dict(self._segments)
-        try:
-            await to_thread.run_sync(self._write, self._holder.view, flags, segments, proved_at, abandon_on_cancel=True)
-        except OSError as error:
-            if not self._failing:
-                log.warning("the last good flags were not saved to %s: %s; the file is as it was", self._path, error)
-            self._failing = True
-        else:
-            if self._failing:
-                log.info("the last good flags are saved to %s again", self._path)
-            self._failing = False
-
-    def _write(self, view: View, flags: dict[str, Document], segments: dict[str, Document], proved_at: int) -> None:
-        if view.position is None:
+        kept = self.kept()
+        if kept is None:
             return
-        generations = {key: dict(held) for key, held in view.generations.items()}
-        state = State(position=view.position, flags=flags, segments=segments, generations=generations)
-        write(self._path, Kept(namespace=self._namespace, saved_at=proved_at, state=state))
+        try:
+            await to_thread.run_sync(write, self._path, kept, abandon_on_cancel=True)
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._succeeded()
+
+    def _failed(self, error: OSError) -> None:
+        told = self.trouble is not None
+        self.trouble = f"the last good flags were not saved to {self._path}: {error}; the file is as it was"
+        if not told:
+            log.warning("%s", self.trouble)
+
+    def _succeeded(self) -> None:
+        if self.trouble is not None:
+            log.info("the last good flags are saved to %s again", self._path)
+        self.trouble = None
 
 
 def _good(
-    documents: Mapping[str, Document], entries: Mapping[str, FlagEntry | SegmentEntry], known: Mapping[str, Document]
+    kind: DocumentKind,
+    documents: Mapping[str, Document],
+    snapshot: Snapshot,
+    known: Mapping[str, Document],
+    newer: Container[tuple[DocumentKind, str]],
 ) -> dict[str, Document]:
-    """Return the documents, those that did not decode replaced by the bytes that are known for them."""
+    """
+    Return the documents, those that did not decode replaced by the bytes that are known for them.
+
+    Args:
+        kind: Theirs.
+        documents: What was loaded.
+        snapshot: What became of it.
+        known: What was known before.
+        newer: Of these the snapshot has another document.
+    """
     good = dict(documents)
     for key in documents:
-        if entries[key].problems and key in known:
+        if (kind, key) not in newer and key in known and _is_broken(kind, key, snapshot):
             good[key] = known[key]
     return good
+
+
+def _is_broken(kind: DocumentKind, key: str, snapshot: Snapshot) -> bool:
+    entry = snapshot.flags.get(key) if kind == "flag" else snapshot.segments.get(key)
+    return entry is not None and bool(entry.problems)

@@ -8,7 +8,7 @@ waits a little (`pace.py`).
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -67,7 +67,7 @@ class Sync:
         random: Draws from `[0, 1)`.
         ttl_s: The wait after a store was refused.
         builder: Makes an empty builder from the snapshot that is held.
-        loaded: Told of each state that was loaded.
+        loaded: Told of each state that was loaded, and of the changes that were added to it before it was shown.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Sync:
         random: Callable[[], float],
         ttl_s: float,
         builder: Callable[[Snapshot | None], Builder],
-        loaded: Callable[[State], None],
+        loaded: Callable[[State, Sequence[Change]], None],
     ) -> None:
         self._store, self._holder, self._troubles = store, holder, troubles
         self._clock, self._random, self._ttl_s = clock, random, ttl_s
@@ -246,13 +246,14 @@ class Sync:
             held = self._holder.position
             if held is not None and state.position.epoch not in {held.epoch, found.epoch}:
                 return False
-            whole = await assemble(state, self._builder(self._holder.view.snapshot), self._meanwhile)
+            added: list[Change] = []
+            whole = await assemble(state, self._builder(self._holder.view.snapshot), self._meanwhile, added)
         finally:
             self._meanwhile = None
         # In one step: readers in other threads must not find the new flags expired, or the old ones fresh.
         self._holder.replace(whole, continued=held is None, asked_at=asked_at)
         self.loads += 1
-        self._loaded(state)
+        self._loaded(state, added)
         await checkpoint()
         return True
 

@@ -103,3 +103,23 @@ async def test_who_requires_a_proof_waits_for_it(make: Make, memory: Rewinding, 
         memory.rewind()
         await clock.advance(15)
         assert flags.health.state == "fresh"
+
+
+async def test_a_file_that_cannot_be_written_is_in_health_until_it_can(
+    make: Make, store: Faulty, clock: FakeClock, tmp_path: Path
+):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no directory")
+    async with make(last_good=in_the_way / "flags") as flags:
+        assert flags.health.unsaved is None
+        await clock.advance(1.1)
+        await until(lambda: flags.health.unsaved)
+        assert str(in_the_way / "flags") in (flags.health.unsaved or "")
+        assert flags.health.state == "fresh"
+
+        in_the_way.unlink()
+        await put(store, "f", **ON)
+        await clock.advance(1.1)
+
+        await until(lambda: flags.health.unsaved is None)
+    assert (in_the_way / "flags").exists()

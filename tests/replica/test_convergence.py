@@ -1,23 +1,26 @@
 """
 Whatever is pushed, lost, repeated or shuffled, and whatever happens to the store while it is asked: every state that
-readers see is one that the store had, at exactly that position; within an epoch a replica goes back only by loading
-everything; and in the end it equals the store.
+readers see is one that the store had, at exactly that position; the file of the last good flags would hold that very
+state; within an epoch a replica goes back only by loading everything; and in the end it equals the store.
 """
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grayflow.core.generations import Marks
 from grayflow.core.snapshot import Builder
 from grayflow.replica.holder import Holder
+from grayflow.replica.saver import Saver
 from grayflow.replica.sync import Sync
 from grayflow.replica.troubles import Troubles
 from grayflow.replica.view import View
-from grayflow.store.port import Change, Store
+from grayflow.store.port import Change, State, Store
 from grayflow.store.wrappers import Call, Wrapper
 from grayflow.testing import FakeClock
 from tests.replica.kit import Rewinding, put, put_bytes
@@ -59,7 +62,8 @@ class World:
         self.store = Rewinding()
         self.clock = FakeClock()
         self.holder = Holder(self.clock, ttl_s=10, max_staleness_s=300)
-        self.truth: dict[str, dict[str, Any]] = {}
+        self.saver = Saver(Path("never written"), "default", self.holder, self.clock, max_age_s=86_400)
+        self.truth: dict[str, State] = {}
         self.sync = Sync(
             Interleaved(self.store, self),
             self.holder,
@@ -68,12 +72,13 @@ class World:
             random=lambda: 0.0,
             ttl_s=10,
             builder=lambda previous: Builder(previous=previous),
-            loaded=lambda _: None,
+            loaded=self.saver.see_state,
         )
-        self.holder.listeners.append(self.check)
+        self.holder.listeners += (self.check, self.saver.see)
 
     async def one(self) -> None:
         """Let one step of the script happen."""
+        self.check_saved()
         if self._script:
             await self._do(*self._script.popleft())
 
@@ -96,7 +101,9 @@ class World:
         key = f"f{number}"
         match what:
             case "tell" | "lose":
-                self._pushed.append(await put(self.store, key, enabled=True, description=what))
+                self._pushed.append(
+                    await put(self.store, key, marks=Marks(armed=("on",)), enabled=True, description=what)
+                )
                 await self._remember()
                 if what == "tell":
                     self.sync.hear(self._pushed[-1])
@@ -118,18 +125,24 @@ class World:
 
     async def _remember(self) -> None:
         state = await self.store.load()
-        self.truth[state.position.token()] = {key: held.revision for key, held in state.flags.items()}
+        self.truth[state.position.token()] = state
 
     def check(self, before: View, after: View, change: Change | None) -> None:
         assert after.snapshot is not None
         assert after.position is not None
         held = {key: entry.revision for key, entry in after.snapshot.flags.items()}
-        assert held == self.truth[after.position.token()]
+        assert held == {key: document.revision for key, document in self.truth[after.position.token()].flags.items()}
         if before.position is not None and before.position.epoch == after.position.epoch and change is not None:
             assert after.position.revision == before.position.revision + 1
 
+    def check_saved(self) -> None:
+        kept = self.saver.kept()
+        if kept is not None:
+            assert kept.state == self.truth[kept.state.position.token()]
+
     async def check_end(self) -> None:
         state = await self.store.load()
+        self.check_saved()
         assert self.holder.position == state.position
         assert self.holder.view.freshness == "fresh"
 

@@ -1,7 +1,9 @@
 import os
 import stat
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -12,13 +14,15 @@ from grayflow.core.snapshot import Builder
 from grayflow.replica.holder import Holder
 from grayflow.replica.last_good import Kept, Unusable, read, write
 from grayflow.replica.saver import Saver
-from grayflow.store.port import State
-from grayflow.store.wrappers import Recording
+from grayflow.store.port import State, Store
+from grayflow.store.wrappers import Call, Recording, Wrapper
 from grayflow.testing import FakeClock, Faulty
 from tests.replica.conftest import Run
 from tests.replica.kit import OFF, ON, Rewinding, put, put_bytes, until
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 DAY_S = 86_400.0
 
@@ -293,6 +297,45 @@ async def test_a_disk_that_hangs_does_not_keep_it_from_asking_the_store(run, sto
         gate.set()
 
     assert "could not be read in 0.05 s" in caplog.text
+
+
+class Late(Wrapper):
+    """Two changes are committed and pushed between the moment that a load shows and the moment that it arrives."""
+
+    armed = False
+
+    async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
+        answer = await proceed()
+        if call.verb == "load" and self.armed:
+            await put(self.inner, "changed", **OFF)
+            await put_bytes(self.inner, "deleted", None)
+            await anyio.wait_all_tasks_blocked()
+        return answer
+
+
+async def test_changes_that_arrive_during_a_load_are_kept_too(run: Run, memory: Rewinding, clock, path):
+    store = Late(memory)
+    async with run(on=store, last_good=path) as replica:
+        await until(replica.holder.contacted.is_set)
+        await put(memory, "changed", **ON)
+        await put(memory, "deleted", **ON)
+        await clock.advance(0)
+        store.armed = True
+        memory._log.clear()
+        memory.replace_by("restored")
+        memory._replaced = ("*",)
+
+        assert await replica.confirm() is None
+
+        assert replica.view.position == await memory.position()
+    kept = read(path, "default").state
+    assert kept.position == replica.view.position
+    assert dict(kept.flags) == dict((await held_by(memory)).flags)
+
+
+async def held_by(store: Store) -> State:
+    async with store:
+        return await store.load()
 
 
 async def test_segments_and_deletions_are_kept_too(run, store, clock, path):
