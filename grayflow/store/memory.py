@@ -82,7 +82,8 @@ class MemoryStore(Store):
         return "memory://"
 
     async def __aenter__(self) -> Self:
-        self._lifetime.enter()
+        if self._lifetime.enter():
+            self._followers.clear()  # of a loop that ended without leaving, whose events can wake nobody any more
         return self
 
     async def __aexit__(self, *exc: object) -> None:

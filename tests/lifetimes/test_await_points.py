@@ -1,0 +1,99 @@
+"""
+Cancelled at every await point of a start, of a stop and of what lies between: nothing is left behind.
+
+The await points are those of all tasks that take part, counted until there is none left; a place whose start has fifty
+of them is started fifty times.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.lifetimes.census import Census, as_before
+from tests.lifetimes.owners import USES, Place
+from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
+
+pytestmark = pytest.mark.anyio
+
+Cancelled = Callable[[Steps, int, Callable[[], Awaitable[object]]], Awaitable[bool]]
+
+MOST = 2_000
+
+
+@pytest.fixture(params=["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+@pytest.fixture(params=CANCELLATIONS)
+def cancel(request: pytest.FixtureRequest) -> Cancelled:
+    return CANCELLATIONS[request.param]
+
+
+async def each(attempt: Callable[[Steps, int], Awaitable[bool]]) -> tuple[int, int]:
+    """Try with every await point; return how many there were, and at how many the cancellation ended something."""
+    before, ended = Census(), 0
+    for at in range(1, MOST):
+        async with counted() as steps:
+            ended += await attempt(steps, at)
+            await as_before(before)
+        if not steps.reached:
+            return at - 1, ended
+    raise AssertionError("there is no end of await points")
+
+
+async def test_a_client_that_is_cancelled_while_it_starts(place: Place, cancel: Cancelled) -> None:
+    await place.begin()
+
+    async def attempt(steps: Steps, at: int) -> bool:
+        flags = place.client()
+        cancelled = await cancel(steps, at, flags.start)
+        assert flags.health.state == ("closed" if cancelled else "fresh")
+        await flags.aclose()
+        assert flags.health.state == "closed"
+        return cancelled
+
+    points, ended = await each(attempt)
+
+    assert points > 10
+    assert ended > 5
+
+
+async def test_a_client_that_is_cancelled_while_it_stops(place: Place, cancel: Cancelled) -> None:
+    await place.begin()
+
+    async def attempt(steps: Steps, at: int) -> bool:
+        flags = await place.client().start()
+        cancelled = await cancel(steps, at, flags.aclose)
+        assert flags.health.state == "closed"
+        await flags.aclose()
+        return cancelled
+
+    points, _ = await each(attempt)
+
+    assert points > 2
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_a_use_that_is_cancelled_anywhere(place: Place, cancel: Cancelled, use: str) -> None:
+    await place.begin()
+
+    points, ended = await each(lambda steps, at: cancel(steps, at, lambda: USES[use](place)))
+
+    assert points > 1
+    assert ended >= points / 2
+
+
+async def test_what_was_cancelled_everywhere_still_works(place: Place, cancel: Cancelled) -> None:
+    await place.begin()
+    for at in range(1, 60, 7):
+        async with counted() as steps:
+            flags = place.client()
+            await cancel(steps, at, flags.start)
+            await flags.aclose()
+
+    async with place.client() as flags, place.admin() as admin:
+        saved = await admin.switch_off("f", reason="test")
+        await flags.wait_for(saved.token)
+
+        assert await flags.is_enabled("f") is False
