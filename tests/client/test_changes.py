@@ -283,8 +283,14 @@ async def test_too_many_flags_that_wait_are_given_up_oldest_first(make: Make, st
         assert flags.health.changes_dropped == 2
 
 
-async def test_registering_after_the_close_is_harmless(make: Make):
+async def test_a_handler_that_is_registered_after_the_close_hears_nothing(make: Make, store: Faulty, clock: FakeClock):
+    heard = Heard()
     async with make() as flags:
         pass
 
-    flags.on_change("f", lambda old, new: None)
+    assert flags.on_change("f", heard) is heard
+    await put(store, "f", **ON)
+    await clock.advance(0)
+
+    assert heard.changes == []
+    assert flags.health.state == "closed"

@@ -397,8 +397,8 @@ async def test_one_that_is_dropped_without_closing_warns_and_ends(make: Make, me
 
 
 async def test_one_that_was_never_started_or_was_closed_does_not_warn(make: Make):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         flags = make()
         del flags
         gc.collect()
@@ -407,6 +407,8 @@ async def test_one_that_was_never_started_or_was_closed_does_not_warn(make: Make
         await flags.aclose()
         del flags
         gc.collect()
+
+    assert [warning.message for warning in told] == []
 
 
 def test_a_loop_that_ends_without_the_close_leaves_no_task(memory: Rewinding):

@@ -57,9 +57,9 @@ class TestText:
         sys.set_int_max_str_digits(limit)
         try:
             for digits in (399, 400, 401, 639, 640, 641, 4300, 5000):
-                as_text(10**digits)
-                as_number("9" * digits)
-                shown(10**digits)
+                assert as_text(10**digits) == ("1" + "0" * 399 if digits == 399 else None)
+                assert as_number("9" * digits) == (10**digits - 1 if digits <= 400 else None)
+                assert shown(10**digits) == "a huge number"
         finally:
             sys.set_int_max_str_digits(before)
 

@@ -64,6 +64,7 @@ class World:
         self.holder = Holder(self.clock, ttl_s=10, max_staleness_s=300)
         self.saver = Saver(Path("never written"), "default", self.holder, self.clock, max_age_s=86_400)
         self.truth: dict[str, State] = {}
+        self.seen = 0
         self.sync = Sync(
             Interleaved(self.store, self),
             self.holder,
@@ -128,6 +129,7 @@ class World:
         self.truth[state.position.token()] = state
 
     def check(self, before: View, after: View, change: Change | None) -> None:
+        self.seen += 1
         assert after.snapshot is not None
         assert after.position is not None
         held = {key: entry.revision for key, entry in after.snapshot.flags.items()}
@@ -149,4 +151,8 @@ class World:
 
 @given(script=steps)
 def test_every_state_seen_is_one_that_the_store_had_and_the_last_one_is_the_stores(script: list[Step]):
-    anyio.run(World(script).live)
+    world = World(script)
+
+    anyio.run(world.live)
+
+    assert world.seen > 0  # each view, and what would be saved, was looked at as it came

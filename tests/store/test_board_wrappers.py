@@ -1,10 +1,10 @@
-"""The boards of wrapped stores: each verb goes through the wrapper, and who only reads has none."""
+"""The boards of wrapped stores: each verb goes through the wrapper, and who only reads changes none."""
 
 from collections.abc import Callable
 
 import pytest
 
-from grayflow.errors import StoreUnavailableError
+from grayflow.errors import ReadOnlyError, StoreUnavailableError
 from grayflow.store.board import Record
 from grayflow.store.memory import MemoryStore
 from grayflow.store.port import Store
@@ -37,11 +37,27 @@ class TestWrapped(BoardContract):
         return clock.advance
 
 
-def test_who_only_reads_has_no_board_and_is_told_why() -> None:
-    store = Recording(ReadOnly(MemoryStore("shop")))
+async def test_who_only_reads_sees_the_board_and_cannot_change_it() -> None:
+    async with MemoryStore("shop") as store:
+        await board_of(store).put("jobs", "a", b"1")
+        await board_of(store).add("dirty", ["x"])
+        board = board_of(ReadOnly(store))
 
-    assert store.board is None
-    assert store.no_board == "namespace 'shop' at memory:// is opened for reading only"
+        assert list((await board.list("jobs")).records) == ["a"]
+        assert await board.size("dirty") == 1
+        for change in (
+            lambda: board.put("jobs", "a", b"2"),
+            lambda: board.delete("jobs", "a"),
+            lambda: board.claim("jobs", "a", "ada", span=3),
+            lambda: board.renew("jobs", "a", fence=1, span=3),
+            lambda: board.release("jobs", "a", fence=1),
+            lambda: board.count("hits", "w", 1, {"on": 1}, ttl=9),
+            lambda: board.add("dirty", ["y"]),
+            lambda: board.remove("dirty", ["x"]),
+        ):
+            with pytest.raises(ReadOnlyError, match="namespace 'shop' at memory:// is opened for reading only"):
+                await change()
+        assert await board_of(store).size("dirty") == 1
 
 
 async def test_calls_of_the_board_are_recorded_with_their_arguments() -> None:

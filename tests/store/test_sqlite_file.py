@@ -51,7 +51,7 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-async def refused(path: Path, kind: type[StoreError], text: str) -> None:
+async def assert_refused(path: Path, kind: type[StoreError], text: str) -> None:
     """Check that reading and writing are both refused, with the path and the remedy in the text."""
     async with SQLiteStore(path, busy_timeout=0.1) as store:
         for verb in (store.position(), store.load(), store.init(), store.init(replaces=["*"])):
@@ -110,7 +110,7 @@ async def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
     run(path, "CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)")
     before = path.read_bytes()
 
-    await refused(path, StoreFormatError, "a SQLite file of another program")
+    await assert_refused(path, StoreFormatError, "a SQLite file of another program")
 
     assert path.read_bytes() == before
     assert names(path.parent) == ["flags.db"]
@@ -118,15 +118,18 @@ async def test_a_file_of_another_program_is_left_alone(path: Path) -> None:
 
 async def test_a_file_marked_by_another_program_is_left_alone(path: Path) -> None:
     run(path, "PRAGMA application_id = 7")
+    before = path.read_bytes()
 
-    await refused(path, StoreFormatError, "a SQLite file of another program")
+    await assert_refused(path, StoreFormatError, "a SQLite file of another program")
+
+    assert path.read_bytes() == before
 
 
 async def test_what_is_no_database_is_left_alone(path: Path) -> None:
     path.write_bytes(b"flags:\n  - a\n" * 100)
     before = path.read_bytes()
 
-    await refused(path, StoreFormatError, "it is no SQLite file")
+    await assert_refused(path, StoreFormatError, "it is no SQLite file")
 
     assert path.read_bytes() == before
 
@@ -134,21 +137,28 @@ async def test_what_is_no_database_is_left_alone(path: Path) -> None:
 async def test_a_directory_is_refused(path: Path) -> None:
     path.mkdir()
 
-    await refused(path, StoreAccessError, "is a directory; give the path of a file in it")
+    await assert_refused(path, StoreAccessError, "is a directory; give the path of a file in it")
+
+    assert list(path.iterdir()) == []
 
 
 async def test_a_path_through_a_file_is_refused(path: Path) -> None:
     path.touch()
 
-    await refused(path / "flags.db", StoreAccessError, "cannot be looked at")
+    await assert_refused(path / "flags.db", StoreAccessError, "cannot be looked at")
+
+    assert path.read_bytes() == b""
 
 
 async def test_a_newer_schema_is_refused_whatever_is_asked(path: Path) -> None:
     async with SQLiteStore(path) as store:
         await store.init()
     run(path, "PRAGMA user_version = 2")
+    before = path.read_bytes()
 
-    await refused(path, StoreFormatError, "pip install -U grayflow")
+    await assert_refused(path, StoreFormatError, "pip install -U grayflow")
+
+    assert path.read_bytes() == before
 
 
 async def test_a_damaged_file_is_refused(path: Path) -> None:

@@ -10,10 +10,10 @@ from grayflow.store.urls import open_store
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer
 
-__all__ = ["after", "impatient", "use", "works"]
+__all__ = ["after", "assert_works", "impatient", "use"]
 
 
-async def works(url: str, reader_url: str | None = None) -> None:
+async def assert_works(url: str, reader_url: str | None = None) -> None:
     """Read, write and follow."""
     async with open_store(url, namespace="shop") as store, open_store(reader_url or url, namespace="shop") as reader:
         start = await store.init()

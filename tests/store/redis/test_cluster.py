@@ -13,7 +13,7 @@ from grayflow.store.redis import RedisStore
 from grayflow.store.redis.acl import Role, acl_rules
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer, free_port
-from tests.store.redis.kit import use, works
+from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio
 
@@ -44,13 +44,13 @@ async def cluster(nodes: list[RedisServer]) -> list[RedisServer]:
 
 @pytest.mark.parametrize("start", [0, 1, 2])
 async def test_any_node_leads_to_the_namespace(cluster: list[RedisServer], start: int) -> None:
-    await works(f"redis+cluster://127.0.0.1:{cluster[start].port}")
+    await assert_works(f"redis+cluster://127.0.0.1:{cluster[start].port}")
 
     assert sorted(node.ask("DBSIZE") for node in cluster)[:2] == [0, 0]
 
 
 async def test_a_dead_start_node_is_passed_over(cluster: list[RedisServer]) -> None:
-    await works(f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{cluster[2].port}")
+    await assert_works(f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{cluster[2].port}")
 
 
 async def test_narrow_users_are_enough(cluster: list[RedisServer]) -> None:
@@ -59,7 +59,7 @@ async def test_narrow_users_are_enough(cluster: list[RedisServer]) -> None:
         for role in roles:
             node.ask("ACL", "SETUSER", f"gf-{role}", *acl_rules(role, "shop", "pw", cluster=True))
 
-    await works(*(f"redis+cluster://gf-{role}:pw@127.0.0.1:{cluster[0].port}" for role in ("writer", "reader")))
+    await assert_works(*(f"redis+cluster://gf-{role}:pw@127.0.0.1:{cluster[0].port}" for role in ("writer", "reader")))
 
 
 async def test_a_wrong_password_is_told(cluster: list[RedisServer]) -> None:
@@ -88,7 +88,7 @@ async def test_a_slot_that_moves_is_followed(cluster: list[RedisServer]) -> None
         (change,) = await put(store, edit("a", b"2"))
         async with store.follow() as events:
             (later,) = await put(store, edit("a", b"3"))
-            await seen(events, store, later.position)
+            assert await seen(events, store, later.position) is not None
 
         assert change.revision == 2
         assert new.ask("EXISTS", "{gf:shop}:meta") == 1

@@ -179,11 +179,11 @@ async def test_the_next_block_works_once_the_server_is_back(server: RedisServer)
             await end_of(events, within_s=5)
         server.start()
 
+        await store.init()
         async with store.follow() as events:
-            await store.init()
             (change,) = await put(store, edit())
 
-            await seen(events, store, change.position)
+            assert await seen(events, store, change.position) is not None
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"gf1", b"gf15:epoch", b"\xff\xfe", b"x" * 2_000_000], ids=len)
@@ -277,4 +277,4 @@ async def test_links_are_cancelled_at_any_moment(open_redis: OpenRedis) -> None:
 
         async with store.follow() as events:
             (change,) = await put(store, edit())
-            await seen(events, store, change.position)
+            assert await seen(events, store, change.position) is not None

@@ -8,7 +8,7 @@ import pytest
 from grayflow.errors import StoreAccessError, StoreUnavailableError
 from grayflow.store.redis import RedisStore
 from tests.servers import RedisServer, free_port
-from tests.store.redis.kit import use, works
+from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio
 
@@ -27,13 +27,13 @@ def group() -> Iterator[tuple[RedisServer, str]]:
 async def test_a_master_is_found(group: tuple[RedisServer, str]) -> None:
     _, url = group
 
-    await works(url)
+    await assert_works(url)
 
 
 async def test_a_dead_sentinel_is_passed_over(group: tuple[RedisServer, str]) -> None:
     _, url = group
 
-    await works(url.replace("://", f"://127.0.0.1:{free_port()},"))
+    await assert_works(url.replace("://", f"://127.0.0.1:{free_port()},"))
 
 
 async def test_an_unknown_service_has_no_master(group: tuple[RedisServer, str]) -> None:
@@ -48,7 +48,11 @@ async def test_a_password_for_the_master_is_not_given_to_the_sentinels(group: tu
     master, url = group
     master.ask("ACL", "SETUSER", "me", "on", ">pw", "~*", "&*", "+@all")
 
-    await works(url.replace("://", "://me:pw@"))
+    await assert_works(url.replace("://", "://me:pw@"))
+    async with RedisStore(url.replace("://", "://me:pw@"), "shop") as store:
+        await store.position()
+
+        assert b"user=me" in master.ask("CLIENT", "LIST")
 
 
 async def test_sentinels_that_refuse_us_are_told(group: tuple[RedisServer, str]) -> None:

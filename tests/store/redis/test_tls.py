@@ -10,7 +10,7 @@ import pytest
 from grayflow.errors import StoreUnavailableError
 from grayflow.store.redis import RedisStore
 from tests.servers import RedisServer, ServerError, free_port
-from tests.store.redis.kit import use, works
+from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ def port(folder: Path) -> Iterator[int]:
 
 
 async def test_a_trusted_server_is_used(port: int, folder: Path) -> None:
-    await works(f"rediss://localhost:{port}/0?ssl_ca_certs={folder}/ca")
+    await assert_works(f"rediss://localhost:{port}/0?ssl_ca_certs={folder}/ca")
 
 
 @pytest.mark.parametrize("verb", ["position", "follow"])

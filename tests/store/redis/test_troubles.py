@@ -110,7 +110,8 @@ async def test_a_password_may_hold_any_character() -> None:
     with RedisServer() as server:
         server.ask("ACL", "SETUSER", "me", "on", ">p@ss:w/rd ?#%é", "~*", "&*", "+@all")
         async with RedisStore(f"redis://me:p%40ss%3Aw%2Frd%20%3F%23%25%C3%A9@127.0.0.1:{server.port}/0") as store:
-            await store.init()
+            assert (await store.init()).revision == 0
+            assert b"user=me" in server.ask("CLIENT", "LIST")
 
 
 async def test_a_replica_takes_no_writes(server: RedisServer) -> None:

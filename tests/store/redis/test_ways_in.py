@@ -8,7 +8,7 @@ import pytest
 from grayflow.store.redis import RedisStore
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer
-from tests.store.redis.kit import works
+from tests.store.redis.kit import assert_works
 
 pytestmark = pytest.mark.anyio
 
@@ -16,19 +16,19 @@ pytestmark = pytest.mark.anyio
 async def test_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with RedisServer("--unixsocket", str(path)):
-        await works(f"unix://{path}")
+        await assert_works(f"unix://{path}")
 
 
 async def test_a_unix_socket_with_password_and_database(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with RedisServer("--unixsocket", str(path), "--requirepass", "pw"):
-        await works(f"unix://:pw@{path}?db=2")
+        await assert_works(f"unix://:pw@{path}?db=2")
 
 
 async def test_namespaces_in_two_databases_are_two(server: RedisServer) -> None:
     one, two = server.url, f"redis://127.0.0.1:{server.port}/1"
-    await works(one)
-    await works(two)
+    await assert_works(one)
+    await assert_works(two)
     async with RedisStore(one, "shop") as first, RedisStore(two, "shop") as second:
         await put(first, edit("b"))
 
