@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from grayflow.testing import FakeClock, Faulty
+from tests.replica.kit import Rewinding
 from tests.servers import RedisServer
 
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -36,6 +38,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def anyio_backend() -> str:
     """redis-py knows asyncio only, and so does grayflow."""
     return "asyncio"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def memory() -> Rewinding:
+    """Where the flags of a test are; it can lose them."""
+    return Rewinding()
+
+
+@pytest.fixture
+def faulty(memory: Rewinding, clock: FakeClock) -> Faulty:
+    """The same flags, as they are reached on a bad day."""
+    return Faulty(memory, clock=clock)
 
 
 @pytest.fixture(scope="session")

@@ -5,24 +5,14 @@ import pytest
 
 from grayflow import Client
 from grayflow.testing import FakeClock, Faulty
-from tests.replica.kit import Rewinding
 
 Make = Callable[..., Client]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def memory() -> Rewinding:
-    return Rewinding()
-
-
-@pytest.fixture
-def store(memory: Rewinding, clock: FakeClock) -> Faulty:
-    return Faulty(memory, clock=clock)
+def store(faulty: Faulty) -> Faulty:
+    """Where the client's flags are."""
+    return faulty
 
 
 @pytest.fixture

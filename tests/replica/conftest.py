@@ -9,24 +9,8 @@ from grayflow.replica.replica import Replica, ReplicaOptions
 from grayflow.store.port import Store
 from grayflow.store.wrappers import Recording
 from grayflow.testing import FakeClock, Faulty
-from tests.replica.kit import Rewinding
 
 Run = Callable[..., AbstractAsyncContextManager[Replica]]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def memory() -> Rewinding:
-    return Rewinding()
-
-
-@pytest.fixture
-def faulty(memory: Rewinding, clock: FakeClock) -> Faulty:
-    return Faulty(memory, clock=clock)
 
 
 @pytest.fixture
