@@ -71,6 +71,8 @@ class Presence:
         """Report until cancelled, and take the report back then."""
         if self._store.board is None:
             return
+        # Not when it is built: a pre-fork server builds it once for all its workers, which would pass for one process.
+        self._id, self._started = uuid4().hex, self._clock.now()
         self._holder.listeners.append(self._see)
         try:
             while True:
