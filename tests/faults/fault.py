@@ -8,8 +8,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Route"]
 
-Route = Literal["direct", "proxy", "cable"]
-"""How the client reaches its server: as it is, through a bad network, or on a cable that can be cut (root only)."""
+Route = Literal["direct", "proxy", "cable", "sentinel", "cluster"]
+"""
+How the client reaches its server: as it is, through a bad network, on a cable that can be cut (root only), or by asking
+who is the master now.
+"""
 
 
 class Fault(ABC):
@@ -28,6 +31,8 @@ class Fault(ABC):
     lasts_s: ClassVar[float] = 2.0
     brief_s: ClassVar[float | None] = None
     """The same in the ordinary suite, if it differs."""
+    heals_itself: ClassVar[bool] = False
+    """The servers recover without anybody's help: the time counts from the strike."""
     silent: ClassVar[bool] = False
     """There is nothing to notice for the client."""
     forgets: ClassVar[bool] = False

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from grayflow.core.position import Position
 from grayflow.core.snapshot import Builder
 from grayflow.replica.view import View
 from grayflow.store.port import Change, State
@@ -22,8 +23,8 @@ class Findings:
     """Flags and switch-offs that the client does not have as the server has them, and edits that are nowhere."""
     doubled: tuple[str, ...]
     """Edits that were made more than once."""
-    forgotten: int
-    """Edits that the server acknowledged and does not have."""
+    forgotten: tuple[Position, ...]
+    """Of edits that the server acknowledged and does not have."""
 
 
 async def judge(stage: Stage, *, forgets: bool) -> Findings:
@@ -41,7 +42,7 @@ async def judge(stage: Stage, *, forgets: bool) -> Findings:
     return Findings(
         lost=tuple(lost),
         doubled=tuple(f"{name} was made {times} times" for name, times in counts.items() if times > 1),
-        forgotten=len(missing),
+        forgotten=tuple(change.position for change in missing),
     )
 
 

@@ -28,7 +28,10 @@ class Verdict:
     detected_s: float | None = None
     """From the strike to the first thing that told the client; `None` if nothing did."""
     recovered_s: float | None = None
-    """From the end of the healing until the client had what was new at that moment, and said that all is well."""
+    """
+    From the end of the healing, or from the strike if nobody had to heal, until the client had what was new at that
+    moment and said that all is well.
+    """
     decisions: int = 0
     """Asked between strike and recovery."""
     lost: int = 0
@@ -69,28 +72,31 @@ class _Play:
             await fault.strike(stage)
         await fault.meanwhile(stage)
         await self._noticed(struck_at)
+        if fault.heals_itself:
+            recovered_s, asked = await self._recovered(struck_at), witness.decisions - asked
         await clock.sleep(struck_at + self._lasts_s - clock.monotonic())
         if good is not None:
             await self._refused(good)
         await fault.heal(stage)
-        healed_at = clock.monotonic()
-        await self._recovered()
-        recovered_at, asked = clock.monotonic(), witness.decisions - asked
+        if not fault.heals_itself:
+            recovered_s, asked = await self._recovered(clock.monotonic()), witness.decisions - asked
         edited = len(stage.writer.acknowledged)
         await until(lambda: len(stage.writer.acknowledged) > edited + 5, "the writer did not go on")
         async with stage.writer.quiet():
             found = await judge(stage, forgets=fault.forgets)
         self._broken += (*found.lost[:5], *found.doubled[:5], *witness.wrong)
+        if not fault.remedy and not stage.flags.health.failovers and witness.seen & set(found.forgotten):
+            self._broken.append("the server lost edits that the client had seen, and the client did not notice")
         if witness.longest_s > _STALL_S:
             self._broken.append(f"the loop stood still for {witness.longest_s:.1f} s")
         return Verdict(
             name=fault.name,
             detected_s=witness.noticed_after(struck_at),
-            recovered_s=recovered_at - healed_at,
+            recovered_s=recovered_s,
             decisions=asked,
             lost=len(found.lost),
             doubled=len(found.doubled),
-            forgotten=found.forgotten,
+            forgotten=len(found.forgotten),
             longest_s=witness.longest_s,
             broken=tuple(self._broken),
         )
@@ -100,10 +106,11 @@ class _Play:
             witness = self._stage.witness
             await until(lambda: witness.noticed_after(struck_at) is not None, "the client noticed nothing")
 
-    async def _recovered(self) -> None:
-        position = await self._position()
-        await self._stage.seen(position)
+    async def _recovered(self, since: float) -> float:
+        """Wait until the client has what the server has now, and is well; return how long after `since` that is."""
+        await self._stage.seen(await self._position())
         await until(self._stage.well, f"not well again: {self._stage.flags.health}")
+        return clock.monotonic() - since
 
     async def _position(self) -> Position:
         while True:

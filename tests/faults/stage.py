@@ -17,10 +17,10 @@ from grayflow import Client
 from grayflow.clock import SystemClock
 from grayflow.core.position import Position
 from grayflow.store.redis import RedisStore
-from grayflow.store.redis.acl import Role, acl_rules
 from tests.faults.cable import Cable
 from tests.faults.fault import Fault
 from tests.faults.fill import fill, flag_keys
+from tests.faults.places import NAMESPACE, Place, opened
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Watched, Witness
 from tests.faults.writer import Writer
@@ -30,7 +30,6 @@ __all__ = ["NAMESPACE", "BrokenPromiseError", "Setting", "Stage", "clock", "stag
 
 T = TypeVar("T")
 
-NAMESPACE = "faults"
 clock = SystemClock()
 
 _PATIENCE_S = 40.0
@@ -70,9 +69,7 @@ class Stage:
     """Everything that a description may touch. Its verbs never hold up the loop that the client runs in."""
 
     setting: Setting
-    server: RedisServer
-    proxy: Proxy | None
-    cable: Cable | None
+    place: Place
     store: RedisStore
     """The writer's: the judge asks it, too."""
     flags: Client
@@ -81,6 +78,29 @@ class Stage:
     witness: Witness
     folder: Path
     started_at: Position
+
+    @property
+    def server(self) -> RedisServer:
+        """The server that held the data in the beginning."""
+        return self.place.server
+
+    @property
+    def replica(self) -> RedisServer:
+        """The server that takes over from it."""
+        assert self.place.replica is not None
+        return self.place.replica
+
+    @property
+    def proxy(self) -> Proxy:
+        """The bad network."""
+        assert self.place.proxy is not None
+        return self.place.proxy
+
+    @property
+    def cable(self) -> Cable:
+        """The cable to the server."""
+        assert self.place.cable is not None
+        return self.place.cable
 
     async def aside(self, work: Callable[..., T], *arguments: object) -> T:
         """Run something that blocks in a thread."""
@@ -100,7 +120,7 @@ class Stage:
 
     async def cli(self, *words: str) -> None:
         """Run `grayflow ...` as an operator would, as a process of its own, with the writer's rights."""
-        environment = {**os.environ, "GRAYFLOW_URL": _writers_way(self.server), "GRAYFLOW_NAMESPACE": NAMESPACE}
+        environment = {**os.environ, "GRAYFLOW_URL": self.place.writers_url, "GRAYFLOW_NAMESPACE": NAMESPACE}
         command = [sys.executable, "-c", "from grayflow.cli import main; main()", *words]
         done = await anyio.run_process(command, env=environment, check=False)
         if done.returncode:
@@ -139,13 +159,10 @@ async def staged(fault: Fault, setting: Setting) -> AsyncIterator[Stage]:
     """Set everything up, wait until flags are edited and seen, and take it down afterwards."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grayflow-faults-")))
-        cable = stack.enter_context(Cable()) if fault.route == "cable" else None
-        server = await stack.enter_async_context(_running(fault, cable))
-        await anyio.to_thread.run_sync(fill, server, NAMESPACE, setting.flags)
-        proxy = stack.enter_context(Proxy(server.port)) if fault.route == "proxy" else None
-        store = RedisStore(_writers_way(server, proxy if fault.writer_on_route else None), NAMESPACE)
-        await stack.enter_async_context(store)
-        watched = Watched(RedisStore(_url("worker", server.host, proxy.port if proxy else server.port), NAMESPACE))
+        place = await stack.enter_async_context(opened(fault))
+        await anyio.to_thread.run_sync(fill, place.server, NAMESPACE, setting.flags)
+        store = await stack.enter_async_context(RedisStore(place.writers_url, NAMESPACE))
+        watched = Watched(RedisStore(place.clients_url, NAMESPACE))
         client = Client(watched, ttl=setting.ttl_s, start_timeout=30, require_ready=True)
         flags = await stack.enter_async_context(client)
         writer, witness = Writer(store, flag_keys(setting.flags)), Witness(flags, watched)
@@ -155,9 +172,7 @@ async def staged(fault: Fault, setting: Setting) -> AsyncIterator[Stage]:
         stack.callback(tasks.cancel_scope.cancel)
         stage = Stage(
             setting=setting,
-            server=server,
-            proxy=proxy,
-            cable=cable,
+            place=place,
             store=store,
             flags=flags,
             watched=watched,
@@ -168,25 +183,3 @@ async def staged(fault: Fault, setting: Setting) -> AsyncIterator[Stage]:
         )
         await until(lambda: len(writer.acknowledged) > 10, "the writer did not begin")
         yield stage
-
-
-@asynccontextmanager
-async def _running(fault: Fault, cable: Cable | None) -> AsyncIterator[RedisServer]:
-    users = "\n".join(f"user gf-{role} {' '.join(acl_rules(role, NAMESPACE, 'pw'))}" for role in ("worker", "writer"))
-    host, within = ("127.0.0.1", ()) if cable is None else (cable.host, cable.within)
-    server = RedisServer(*fault.options, config=users + "\n", host=host, within=within)
-    try:
-        yield await anyio.to_thread.run_sync(server.start)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(server.stop)
-
-
-def _url(role: Role, host: str, port: int) -> str:
-    return f"redis://gf-{role}:pw@{host}:{port}/0"
-
-
-def _writers_way(server: RedisServer, proxy: Proxy | None = None) -> str:
-    if server.socket.exists():
-        return f"unix://gf-writer:pw@{server.socket}"
-    return _url("writer", server.host, proxy.port if proxy else server.port)

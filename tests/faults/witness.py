@@ -8,7 +8,7 @@ from the one before), and a task that asks for flags and measures how long it wa
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import thread_time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from grayflow import Client, Context
 from grayflow.clock import SystemClock
@@ -17,6 +17,9 @@ from grayflow.replica.view import View
 from grayflow.store.port import Change, Event, Gap, Store
 from grayflow.store.wrappers import Call, Wrapper
 from tests.faults.fill import ROCK
+
+if TYPE_CHECKING:
+    from grayflow.core.position import Position
 
 __all__ = ["Watched", "Witness"]
 
@@ -95,6 +98,8 @@ class Witness:
         """Answers and views that must not be."""
         self.longest_s = 0.0
         """The longest time for which the loop was busy and let nobody run."""
+        self.seen: set[Position] = set()
+        """Of every view."""
         self._flags, self._store = flags, store
         self._was = (flags.health.failovers, flags.health.incident)
         flags._replica.holder.listeners.append(self._see)
@@ -127,6 +132,8 @@ class Witness:
 
     def _see(self, before: View, after: View, change: Change | None) -> None:
         old, new = before.position, after.position
+        if new is not None:
+            self.seen.add(new)
         if old is None or new is None or old.epoch != new.epoch or new.revision >= old.revision:
             return
         if after.breaks == before.breaks:
