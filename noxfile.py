@@ -70,3 +70,14 @@ def benchmarks(session: nox.Session) -> None:
     """Print how fast things are, as ratios; the figures of one machine are in `benchmarks/README.md`."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def fuzz(session: nox.Session) -> None:
+    """Try a million hostile inputs, and half a million that coverage guides; arguments go to `python -m tests.hostile`."""
+    session.install("-e", ".[test]", "atheris")
+    session.run("python", "-m", "tests.hostile", *session.posargs)
+    for entrance in () if session.posargs else ("flag", "segment", "state", "message", "answer"):
+        session.run(
+            "python", "-m", "tests.hostile.guided", entrance, "-runs=100000", "-print_final_stats=1", silent=True
+        )

@@ -1,6 +1,6 @@
 """
-Something fails at the n-th moment of a start, of a stop or of what lies between, for each n: a verb of the store, a wait
-for the network, a piece of work on a file. One fault is survived, and nothing is left behind in any case.
+Something fails at the n-th moment of a start, of a stop or of what lies between, for each n: a verb of the store, a
+wait for the network, a piece of work on a file. One fault is survived, and nothing is left behind in any case.
 """
 
 import asyncio

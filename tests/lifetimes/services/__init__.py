@@ -1,0 +1,1 @@
+"""Services as real servers start them; each answer carries the number of the process that gave it."""
