@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from grayflow.client.hooks import Hook, HookDetails
     from grayflow.client.scope import Override, Scope
     from grayflow.client.states import HealthState
+    from grayflow.client.typed import BooleanFlag, TypedFlag
     from grayflow.clock import Clock, SystemClock
     from grayflow.core.context import Context
     from grayflow.core.decision import Decision, ErrorCode, Reason
@@ -67,6 +68,7 @@ __all__ = [
     "AnyOf",
     "Attribute",
     "Board",
+    "BooleanFlag",
     "Bucket",
     "Change",
     "Client",
@@ -124,6 +126,7 @@ __all__ = [
     "StoreFormatError",
     "StoreUnavailableError",
     "SystemClock",
+    "TypedFlag",
     "UnknownFlagError",
     "__version__",
     "open_store",
@@ -138,6 +141,7 @@ _HOMES = {
     "client.hooks": "Hook HookDetails",
     "client.scope": "Override Scope",
     "client.states": "HealthState",
+    "client.typed": "BooleanFlag TypedFlag",
     "clock": "Clock SystemClock",
     "core.context": "Context",
     "core.decision": "Decision ErrorCode Reason",

@@ -74,9 +74,7 @@ class FleetVerbs(Desk):
     def _board(self) -> Board:
         board = self.store.board
         if board is None:
-            raise ConfigurationError(
-                f"{self.store.place} has no place for what running processes write, so nobody knows which they are"
-            )
+            raise ConfigurationError(f"{self.store.no_board}; so nobody knows which processes serve these flags")
         return board
 
     async def _wanted(self, change: Position | str | int) -> Position:

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from grayflow.cli import checking, documents, reading, rights, switching, watching
+from grayflow.cli import checking, documents, fleet, reading, rights, switching, watching
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
 from grayflow.cli.help import Command, Group
 from grayflow.cli.session import Session
+from grayflow.cli.source import commands as source
 
 __all__ = ["build"]
 
@@ -42,6 +43,7 @@ _COMMANDS = (
             ("diff", reading.diff),
             ("explain", reading.explain),
             ("watch", watching.watch),
+            ("fleet", fleet.fleet),
         ),
     ),
     (
@@ -64,6 +66,13 @@ _COMMANDS = (
             ("acl", rights.acl),
         ),
     ),
+    (
+        "Code",
+        (
+            ("scan", source.scan),
+            ("codegen", source.codegen),
+        ),
+    ),
 )
 
 
@@ -75,7 +84,7 @@ def build() -> typer.Typer:
         help=_HELP,
         epilog=EXITS,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode="rich",
         # A traceback with local variables would print the store's password.
         pretty_exceptions_enable=False,

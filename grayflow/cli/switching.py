@@ -10,6 +10,7 @@ from grayflow.admin.checks import decode, kind_word, model_of
 from grayflow.admin.past import rollback_target
 from grayflow.cli.asking import ask, somebody_is_there
 from grayflow.cli.exits import Exit
+from grayflow.cli.fleet import Wait, WaitTimeout
 from grayflow.cli.given import AsJson, DryRun, FlagKey, IsSegment, Reason, read_bytes
 from grayflow.cli.session import Session
 from grayflow.cli.words import counted
@@ -29,19 +30,21 @@ async def on(
     reason: Reason = "",
     dry_run: DryRun = False,
     preview: Contexts = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = 30.0,
     as_json: AsJson = False,
-) -> None:
+) -> Exit | None:
     """Enable a flag; its rules, percentages and lists decide as they stand."""
-    await carry_out(
+    return await carry_out(
         session,
-        Manner(dry_run, preview, as_json),
+        Manner(dry_run, preview, as_json, wait_s=wait_timeout if wait else None),
         trial=edited(key, verbs.switch_on),
         write=lambda admin: admin.switch_on(key, reason=reason),
         done="is on",
     )
 
 
-async def off(
+async def off(  # noqa: PLR0913 - each is an option of the command
     session: Session,
     key: FlagKey,
     *,
@@ -49,8 +52,10 @@ async def off(
     yes: Yes = False,
     dry_run: DryRun = False,
     preview: Contexts = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = 30.0,
     as_json: AsJson = False,
-) -> None:
+) -> Exit | None:
     """
     Disable a flag: everybody is served its `off` variant. `on` restores what was there.
 
@@ -62,9 +67,9 @@ async def off(
         answers = _answers(session, await _checklist(admin, key), asking=not yes and somebody_is_there())
         return await admin.switch_off(key, reason=reason, checklist=answers)
 
-    await carry_out(
+    return await carry_out(
         session,
-        Manner(dry_run, preview, as_json),
+        Manner(dry_run, preview, as_json, wait_s=wait_timeout if wait else None),
         trial=edited(key, verbs.switch_off),
         write=switch_off,
         done="is off",

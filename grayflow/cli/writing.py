@@ -8,6 +8,8 @@ import typer
 
 from grayflow.admin import Admin, Saved, diff
 from grayflow.admin.checks import kind_of
+from grayflow.cli.exits import Exit
+from grayflow.cli.fleet import wait_until_seen
 from grayflow.cli.given import contexts_in
 from grayflow.cli.render import print_diff, print_preview
 from grayflow.cli.session import Session
@@ -37,6 +39,8 @@ class Manner(msgspec.Struct, frozen=True):
     preview: str | None
     as_json: bool
     extensions: Extensions | None = None
+    wait_s: float | None = None
+    """How long to wait until every process has seen it; `None` does not wait."""
 
 
 async def carry_out(
@@ -46,7 +50,7 @@ async def carry_out(
     trial: Callable[[Admin], Awaitable[Trial]],
     write: Callable[[Admin], Awaitable[Saved[Any]]],
     done: str | Callable[[Saved[Any]], str],
-) -> None:
+) -> Exit | None:
     """
     Change one document, or only show what would change.
 
@@ -56,14 +60,20 @@ async def carry_out(
         trial: Says what would change; the store is open for reading.
         write: Changes it.
         done: What to say of the flag afterwards: `is on`.
+
+    Returns:
+        `NO` if it was waited for in vain.
     """
     if manner.dry_run or manner.preview is not None:
         async with session.reading(extensions=manner.extensions) as admin:
             await _show(session, manner, admin, *await trial(admin))
-        return
+        return None
     async with session.writing(extensions=manner.extensions) as admin:
         saved = await write(admin)
         tell(session, saved, done if isinstance(done, str) else done(saved), as_json=manner.as_json)
+        if manner.wait_s is None:
+            return None
+        return await wait_until_seen(session, admin, saved.position, manner.wait_s)
 
 
 def edited(key: str, change: Callable[[Flag], Flag]) -> Callable[[Admin], Awaitable[Trial]]:

@@ -19,7 +19,7 @@ import grayflow
 from grayflow.client.options import ClientOptions
 from grayflow.client.scope import Frame
 from grayflow.core.position import Position
-from grayflow.errors import StoreAccessError, StoreError
+from grayflow.errors import ReadOnlyError, StoreAccessError, StoreError
 from grayflow.replica.holder import Holder
 from grayflow.replica.view import View
 from grayflow.replica.waiting import pause
@@ -38,8 +38,6 @@ _APART_S = 0.25
 _REFUSED_S = 60.0
 _LEAVE_S = 0.5
 
-_NO_BOARD = "this store has no place for reports"
-
 
 class Presence:
     """
@@ -53,7 +51,7 @@ class Presence:
     """
 
     def __init__(self, store: Store, holder: Holder, pinned: Collection[Frame], options: ClientOptions) -> None:
-        self.missing: str | None = _NO_BOARD if store.board is None else "no flags to report yet"
+        self.missing: str | None = store.no_board if store.board is None else "no flags to report yet"
         """Why the last report did not arrive; `None` if it did."""
         self.handlers: Callable[[], tuple[str, ...]] = tuple
         """Returns the names of the fleet handlers that this process can run."""
@@ -116,7 +114,9 @@ class Presence:
             await board.put(PROCESSES, self._id, msgspec.json.encode(process), ttl=REPORT_TTL_S)
         except StoreError as error:
             self._note(str(error))
-            return _REFUSED_S if isinstance(error, StoreAccessError) else _EVERY_S * (0.5 + self._random())
+            return (
+                _REFUSED_S if isinstance(error, StoreAccessError | ReadOnlyError) else _EVERY_S * (0.5 + self._random())
+            )
         self._note(None)
         await self._clock.sleep(_APART_S)
         return 0.0 if process.oldest < process.revision else _EVERY_S * (0.8 + 0.4 * self._random())

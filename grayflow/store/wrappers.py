@@ -130,25 +130,27 @@ class Wrapper(Store):
 
 
 class ReadOnly(Wrapper):
-    """
-    A store that cannot be changed through this object: `commit` and `init` raise `ReadOnlyError`.
-
-    It has no board, since a board is there to be written: who reads only reports nothing and takes no work.
-    """
+    """A store that cannot be changed through this object: what would, the board included, raises `ReadOnlyError`."""
 
     def __init__(self, inner: Store) -> None:
         super().__init__(inner)
         self.initialised_by_writer = False
-        self.board = None
-        self.no_board = f"namespace {self.namespace!r} at {self.place} is opened for reading only"
 
     async def around(self, call: Call, proceed: Callable[[], Awaitable[T]]) -> T:
         """See `Wrapper.around`."""
-        if call.verb in {"init", "commit"}:
+        if call.verb not in _READING:
             edit = call.arguments.get("edit")
-            what = f"{edit.kind} {edit.key!r} was not saved" if edit else "the namespace was not initialised"
+            what = f"{edit.kind} {edit.key!r} was not saved" if edit else f"{call.verb} did nothing"
             raise ReadOnlyError(f"{what}: namespace {self.namespace!r} at {self.place} is opened for reading only")
         return await proceed()
+
+
+_READING = frozenset(
+    {
+        *("position", "replaced", "load", "get", "changes", "follow", "history", "oldest", "clock_offset", "checkup"),
+        *("at", "board.now", "board.get", "board.list", "board.counts", "board.members", "board.size"),
+    }
+)
 
 
 class Recording(Wrapper):

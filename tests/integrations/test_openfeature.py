@@ -15,6 +15,7 @@ from openfeature.provider import ProviderStatus
 from grayflow import Admin, Client, MemoryStore
 from grayflow.integrations.openfeature import GrayflowProvider
 from grayflow.testing import FakeClock, Faulty
+from tests.replica.kit import until
 
 pytestmark = pytest.mark.anyio
 
@@ -241,25 +242,26 @@ async def test_events_follow_the_flags(client: OpenFeatureClient, flags: Client,
             seen.append((event.name, details.flags_changed))
 
         client.add_handler(event, handler)
-    seen.clear()  # READY is told to whoever asks late
+    # The SDK calls handlers in threads of its own, and tells READY to whoever asks late.
+    await until(lambda: seen == [("PROVIDER_READY", None)])
 
     async with Admin(store, actor="test", clock=clock) as admin:
         await admin.switch_on("off-flag")
     await clock.advance(1)
-    assert seen == [("PROVIDER_CONFIGURATION_CHANGED", ["off-flag"])]
+    await until(lambda: seen[1:] == [("PROVIDER_CONFIGURATION_CHANGED", ["off-flag"])])
 
     store.down = True
     await clock.advance(40)
-    assert seen[1:] == [("PROVIDER_STALE", None)]
+    await until(lambda: seen[2:] == [("PROVIDER_STALE", None)])
     assert client.get_provider_status() is ProviderStatus.STALE
     assert client.get_boolean_details("boolean-flag", False).flag_metadata["grayflow.stale"] is True
 
     await clock.advance(400)
-    assert seen[2:] == [("PROVIDER_ERROR", None)]
+    await until(lambda: seen[3:] == [("PROVIDER_ERROR", None)])
 
     store.heal()
     await clock.advance(30)
-    assert seen[3:] == [("PROVIDER_READY", None)]
+    await until(lambda: seen[4:] == [("PROVIDER_READY", None)])
     assert client.get_provider_status() is ProviderStatus.READY
 
 

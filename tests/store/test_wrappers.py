@@ -33,7 +33,7 @@ async def test_a_read_only_store_writes_nothing() -> None:
     async with ready(lambda: store), ReadOnly(store) as reader:
         with pytest.raises(ReadOnlyError, match="flag 'a' was not saved: namespace 'shop' at memory://"):
             await reader.commit(edit("a"), expected=0)
-        with pytest.raises(ReadOnlyError, match="was not initialised"):
+        with pytest.raises(ReadOnlyError, match="init did nothing"):
             await reader.init(replaces=["*"])
 
         assert (await store.position()).revision == 0

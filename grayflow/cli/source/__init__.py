@@ -1,0 +1,1 @@
+"""Flags in the application's source: written into it, and found in it."""
