@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,9 @@ async def answer(data: bytes) -> bool:
         return False
     # Theirs ends a line at any line feed, so on lines that a server never writes the two differ.
     if b"\n" not in data.replace(b"\r\n", b""):
-        theirs = await parsed(_AsyncRESP2Parser, data)
-        assert repr(ours) == repr(theirs)
+        with suppress(RecursionError):  # theirs, and `repr`, go one call deeper with each list in a list
+            theirs = await parsed(_AsyncRESP2Parser, data)
+            assert repr(ours) == repr(theirs)
     return True
 
 
