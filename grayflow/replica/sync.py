@@ -36,6 +36,8 @@ ACCESS_WAIT_S = 5.0
 """A refused password does not become right by trying often."""
 
 _HERD_S = 5.0
+_SLOW_S = 0.25
+"""A question that has waited for so long when the link is renewed may have been sent before the link was lost."""
 _ATTEMPTS = 3
 
 _APART_S = 0.2
@@ -92,6 +94,8 @@ class Sync:
         self._running: Round | None = None
         self._wake = anyio.Event()
         self._meanwhile: deque[Change] | None = None
+        self._question: anyio.CancelScope | None = None
+        self._asked_at = 0.0
         # Adapters have shorter limits of their own; these are for a store that has none. Changes may be as many and as
         # large as everything: the second is for them, too.
         self.answer_limit_s, self.load_limit_s = 5.0, 150.0
@@ -117,6 +121,8 @@ class Sync:
         if hurry:
             for each in (waiting, self._running or waiting):
                 each.hurry.set()
+        if herd and self._question is not None and self._clock.monotonic() - self._asked_at > _SLOW_S:
+            self._question.cancel()
         self._wake.set()
         return waiting
 
@@ -175,7 +181,7 @@ class Sync:
         """Prove that what is held is the store's state, or make it so."""
         for attempts_left in reversed(range(_ATTEMPTS)):
             before, asked_at = self._holder.position, self._clock.monotonic()
-            found = await self._answer(self._store.position())
+            found = await self._ask(self._store.position)
             if self._is_held(found, before):
                 return self._holder.prove(asked_at)
             # Changes that were pushed while we asked may have moved us past what was found; then only a question
@@ -209,7 +215,7 @@ class Sync:
         return await self._load(found, current)
 
     async def _check_replaced(self, held: Position, found: Position) -> None:
-        replaced = await self._answer(self._store.replaced())
+        replaced = await self._ask(self._store.replaced)
         if not {held.epoch, "*"} & set(replaced):
             raise foreign(self._store.place, self._store.namespace, held=held, found=found)
         log.info("epoch %s replaces %s, as its operator said; loading it", found.epoch, held.epoch)
@@ -256,6 +262,16 @@ class Sync:
         self._loaded(state, added)
         await checkpoint()
         return True
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Put a small question; once more if the link is renewed meanwhile: it may wait for a server that is gone."""
+        while True:
+            self._asked_at = self._clock.monotonic()
+            try:
+                with anyio.CancelScope() as self._question:
+                    return await self._answer(question())
+            finally:
+                self._question = None
 
     async def _answer(self, question: Awaitable[T], limit_s: float | None = None) -> T:
         limit_s = self.answer_limit_s if limit_s is None else limit_s

@@ -8,7 +8,9 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from grayflow.core.position import Position
 from grayflow.errors import StoreAccessError, StoreUnavailableError
+from grayflow.store.port import Store
 from grayflow.store.wrappers import Call, Recording, Wrapper
 from grayflow.testing import FakeClock, Faulty
 from tests.replica.conftest import Run
@@ -307,6 +309,39 @@ async def test_an_answer_that_changes_have_overtaken_is_no_failover(run: Run, me
         assert error is None
         assert replica.view.position == await memory.position()
         assert (replica.sync.failovers, replica.sync.loads) == (0, 1)
+
+
+class HangingOnce(Wrapper):
+    """The first question for the position after `armed` was set is never answered, as by a server that is gone."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.armed, self.hangs = False, anyio.Event()
+
+    async def position(self) -> Position:
+        if self.armed:
+            self.armed = False
+            self.hangs.set()
+            await anyio.sleep_forever()
+        return await super().position()
+
+
+async def test_a_question_that_hangs_is_asked_again_when_the_link_is_renewed(
+    run: Run, memory: Rewinding, faulty: Faulty, clock: FakeClock
+):
+    store = HangingOnce(faulty)
+    async with run(on=store) as replica:
+        store.armed = True
+        asked = replica.sync.request()
+        await store.hangs.wait()
+        await clock.advance(1)
+        assert not asked.done.is_set()
+
+        faulty.cut()
+        await clock.advance(1)
+
+        assert asked.done.is_set()
+        assert asked.error is None
 
 
 async def test_a_load_lets_other_tasks_run_every_hundred_flags(run: Run, memory: Rewinding, clock: FakeClock):

@@ -28,10 +28,11 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from grayflow.store.address import RedisAddress
 from grayflow.store.redis.fork import remember
+from grayflow.store.redis.master import MasterConnection, MasterSSLConnection
 from grayflow.store.redis.parser import BigAnswerParser, HiredisParser
 from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection
 
-__all__ = ["Line", "Purpose"]
+__all__ = ["Line", "Purpose", "route_to"]
 
 Purpose = Literal["read", "once", "load", "link"]
 """
@@ -41,6 +42,7 @@ they come; the subscription.
 
 _CONNECTIONS = 4
 _SENTINEL_TIMEOUT_S = 0.5
+_ASKED_WITHIN_S = 1.0
 _CLOSE_WITHIN_S = 2.0
 
 
@@ -51,19 +53,24 @@ class Line:
     Args:
         address: Where to.
         purpose: What for.
-        key: A key of the namespace, by which a cluster finds the node.
         client_name: The beginning of what CLIENT LIST shows.
+        route: In a cluster, the way to the node; see `route_to`.
     """
 
-    def __init__(self, address: RedisAddress, purpose: Purpose, *, key: str, client_name: str) -> None:
+    def __init__(
+        self, address: RedisAddress, purpose: Purpose, *, client_name: str, route: SlotRoute | None = None
+    ) -> None:
         self._process = os.getpid()
         self._sentinel: Sentinel | None = None
         settings = _settings(address, purpose, client_name)
         if address.mode == "sentinel":
             self._sentinel = _sentinel(address)
-            self.client: Redis = self._sentinel.master_for(address.service or "", ssl=address.tls, **settings)
+            connection = MasterSSLConnection if address.tls else MasterConnection
+            self.client: Redis = self._sentinel.master_for(
+                address.service or "", connection_class=connection, **settings
+            )
         else:
-            self.client = Redis.from_pool(_pool(address, settings, key))
+            self.client = Redis.from_pool(_pool(address, settings, route))
         self.places = anyio.Semaphore(_CONNECTIONS, fast_acquire=True)
         """One for each connection that the pool may have: who finds none waits, where redis-py raises an error."""
         remember(self)
@@ -100,8 +107,21 @@ class Line:
                 await self._sentinel.aclose()
 
 
+def route_to(address: RedisAddress, key: str, *, client_name: str) -> SlotRoute | None:
+    """Return what finds the node of a key for all lines of a store; `None` where there is nothing to find."""
+    if address.mode != "cluster":
+        return None
+    settings = _settings(address, "once", client_name)
+    del settings["max_connections"]
+    # Another node can be asked, so none is waited for as long as the one that has the data.
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        settings[name] = min(settings[name], _ASKED_WITHIN_S)
+    return SlotRoute(address.hosts, key, tls=address.tls, settings=settings)
+
+
 def _settings(address: RedisAddress, purpose: Purpose, client_name: str) -> dict[str, Any]:
-    retries = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 2) if purpose == "read" else Retry(NoBackoff(), 0)
+    repeated = purpose in {"read", "load"}
+    retries = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 2) if repeated else Retry(NoBackoff(), 0)
     settings = {
         **_protocol(),
         **_certificates(address),
@@ -137,13 +157,10 @@ def _certificates(address: RedisAddress) -> dict[str, Any]:
     }
 
 
-def _pool(address: RedisAddress, settings: dict[str, Any], key: str) -> ConnectionPool:
+def _pool(address: RedisAddress, settings: dict[str, Any], route: SlotRoute | None) -> ConnectionPool:
     if address.unix_path is not None:
         return ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.unix_path, **settings)
-    if address.mode == "cluster":
-        asking = {name: value for name, value in settings.items() if name != "max_connections"}
-        asking["socket_timeout"] = address.timeout
-        route = SlotRoute(address.hosts, key, tls=address.tls, settings=asking)
+    if route is not None:
         return ConnectionPool(
             connection_class=SlotSSLConnection if address.tls else SlotConnection, route=route, **settings
         )

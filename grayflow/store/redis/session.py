@@ -28,7 +28,7 @@ from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.store.address import RedisAddress
 from grayflow.store.redis.acl import ACL_REMEDY
 from grayflow.store.redis.heed import heed
-from grayflow.store.redis.line import Line, Purpose
+from grayflow.store.redis.line import Line, Purpose, route_to
 from grayflow.store.redis.patience import patiently
 from grayflow.store.redis.script import BOARD, CHANGES, Script
 from grayflow.store.redis.translate import WRONG_TYPE, foreign, translate
@@ -60,6 +60,7 @@ class Session:
         self._client_name = client_name
         self._clock = clock
         self._place = address.safe_url
+        self._route = route_to(address, key, client_name=client_name)
         self._read, self._once = self.line("read"), self.line("once")
         self._scripts = {script: self._once.client.register_script(script.text) for script in (CHANGES, BOARD)}
         # All tries of one command, connecting included: what a caller waits at most for a server that is gone.
@@ -67,7 +68,7 @@ class Session:
 
     def line(self, purpose: Purpose) -> Line:
         """Make another client to the same server."""
-        return Line(self._address, purpose, key=self._key, client_name=self._client_name)
+        return Line(self._address, purpose, client_name=self._client_name, route=self._route)
 
     async def aclose(self) -> None:
         """Close all connections; see `Line.aclose`."""

@@ -10,6 +10,7 @@ for every command that is queued, it asks each server for the list of all comman
 plain Pub/Sub object stays with a dead node for ever.
 """
 
+from itertools import count
 from typing import Any
 
 from redis.asyncio.connection import Connection, SSLConnection
@@ -30,7 +31,7 @@ Node = tuple[str, int]
 
 class SlotRoute:
     """
-    Which node is the master of the slot of `key`.
+    Which node is the master of the slot of `key`; one for all connections of a store, so that each failure teaches all.
 
     Args:
         nodes: Where to ask first; the nodes that they name are asked later on.
@@ -46,10 +47,21 @@ class SlotRoute:
         self._connection = SSLConnection if tls else Connection
         self._settings = settings
         self._owner: Node | None = None
+        self._informant: Node | None = None
+        self._suspected: dict[Node, int] = {}
+        """
+        Nodes that did not answer, or sent us to one that did not, with a number that rises: asked last, and the newest
+        at the very end. One that hangs costs a time-out.
+        """
+        self._numbers = count(1)
 
-    def forget(self) -> None:
-        """Ask again next time: the node was dead, or no longer the right one."""
-        self._owner = None
+    def forget(self, node: Node) -> None:
+        """Ask again next time: this node was dead, or no longer the right one."""
+        if node == self._owner:
+            self._owner = None
+            if self._informant is not None:
+                self._suspect(self._informant)
+        self._suspect(node)
 
     async def locate(self) -> Node:
         """
@@ -61,7 +73,8 @@ class SlotRoute:
         if self._owner is not None:
             return self._owner
         failure: RedisError = ClusterDownError(f"CLUSTERDOWN no node serves slot {self._slot}")
-        for node in dict.fromkeys((*self._nodes, *self._seeds)):
+        for node in self._in_order():
+            self._suspect(node)  # until it answers; giving up the wait leaves it so
             try:
                 slots = await self._ask(node)
             except AuthenticationError:
@@ -69,10 +82,18 @@ class SlotRoute:
             except RedisError as error:
                 failure = error
                 continue
+            del self._suspected[node]
             self._learn(slots, node)
             if self._owner is not None:
                 return self._owner
         raise failure
+
+    def _suspect(self, node: Node) -> None:
+        self._suspected[node] = next(self._numbers)
+
+    def _in_order(self) -> list[Node]:
+        known = dict.fromkeys((*self._nodes, *self._seeds))
+        return sorted(known, key=lambda node: self._suspected.get(node, 0))
 
     async def _ask(self, node: Node) -> list[Any]:
         connection = self._connection(host=node[0], port=node[1], **self._settings)
@@ -92,7 +113,7 @@ class SlotRoute:
         self._nodes = tuple(dict.fromkeys(node(entry) for row in slots for entry in row[2:]))
         for row in slots:
             if row[0] <= self._slot <= row[1]:
-                self._owner = node(row[2])
+                self._owner, self._informant = node(row[2]), asked
 
 
 class SlotConnection(Connection):
@@ -102,15 +123,17 @@ class SlotConnection(Connection):
         self._route = route
         super().__init__(**settings)
 
-    async def connect(self) -> None:
-        """Find the node, then connect."""
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:  # noqa: FBT001, FBT002, ARG002 - redis-py's
+        """Find the node, then connect, once. Every try comes here; see `master.py`."""
         if self.is_connected:
             return
-        self.host, self.port = await self._route.locate()
+        node = self.host, self.port = await self._route.locate()
         try:
-            await super().connect()  # type: ignore[no-untyped-call]
-        except (ConnectionError, TimeoutError):
-            self._route.forget()
+            await super().connect_check_health(check_health=check_health, retry_socket_connect=False)
+        except AuthenticationError:
+            raise
+        except BaseException:  # giving up the wait is a failure, too: who hangs is not asked again
+            self._route.forget(node)
             raise
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
@@ -118,11 +141,11 @@ class SlotConnection(Connection):
         try:
             return await super().read_response(*args, **options)
         except (AskError, ClusterDownError) as error:  # MovedError is an AskError
-            self._route.forget()
+            self._route.forget((self.host, self.port))
             await self.disconnect(nowait=True)
             raise ConnectionError(f"the slot is not served by {self.host}:{self.port} now: {error}") from error
         except (ConnectionError, TimeoutError):
-            self._route.forget()
+            self._route.forget((self.host, self.port))
             raise
 
 

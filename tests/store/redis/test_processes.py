@@ -47,7 +47,7 @@ async def parent_still_hears(store: RedisStore, events: object) -> None:
 async def test_a_child_that_drops_what_it_inherited_does_not_deafen_its_parent(redis_url: str, parked: bool) -> None:
     # Without the precaution the parent is deaf, since 3.11.5: before that, finalising a writer closed nothing.
     deaf = not parked and hasattr(asyncio.StreamWriter, "__del__")
-    held = {"line": Line(RedisAddress.from_url(redis_url), "once", key="k", client_name="parent")}
+    held = {"line": Line(RedisAddress.from_url(redis_url), "once", client_name="parent")}
     assert await held["line"].client.ping()
 
     def child() -> None:
