@@ -96,6 +96,7 @@ class Sync:
         self._meanwhile: deque[Change] | None = None
         self._question: anyio.CancelScope | None = None
         self._asked_at = 0.0
+        self._lost: Position | None = None
         # Adapters have shorter limits of their own; these are for a store that has none. Changes may be as many and as
         # large as everything: the second is for them, too.
         self.answer_limit_s, self.load_limit_s = 5.0, 150.0
@@ -209,9 +210,11 @@ class Sync:
             if found.epoch != held.epoch:
                 await self._check_replaced(held, found)
             elif found.revision <= held.revision:
-                self._note_failover(held, found)
+                self._note_failover(held, f"went back from revision {held.revision} to {found.revision}")
             elif await self._catch_up(held):
                 return True
+            elif await self._is_gone(held):
+                self._note_failover(held, f"has another revision {held.revision} than the one that was seen here")
         return await self._load(found, current)
 
     async def _check_replaced(self, held: Position, found: Position) -> None:
@@ -220,14 +223,22 @@ class Sync:
             raise foreign(self._store.place, self._store.namespace, held=held, found=found)
         log.info("epoch %s replaces %s, as its operator said; loading it", found.epoch, held.epoch)
 
-    def _note_failover(self, held: Position, found: Position) -> None:
+    async def _is_gone(self, held: Position) -> bool:
+        """Tell whether the held revision was lost and its number used again, as far as the store's history reaches."""
+        try:
+            newest = await self._ask(lambda: self._store.history(before=held.revision + 1, limit=1))
+        except StoreError:
+            return False  # it is only for the record; what is there now is loaded either way
+        at = newest[0].position if newest else held
+        return (at.epoch, at.revision) == (held.epoch, held.revision) and at.nonce != held.nonce
+
+    def _note_failover(self, held: Position, what: str) -> None:
+        if held == self._lost:
+            return  # loading it failed, and this is the next try
+        self._lost = held
         self.failovers += 1
-        log.warning(
-            "%s went back from revision %d to %d: acknowledged changes were lost, as after a failover; loading it all",
-            self._store.place,
-            held.revision,
-            found.revision,
-        )
+        text = "%s %s: acknowledged changes were lost, as after a failover; loading it all"
+        log.warning(text, self._store.place, what)
 
     async def _catch_up(self, since: Position) -> bool:
         asked_at = self._clock.monotonic()

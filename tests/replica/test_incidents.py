@@ -160,6 +160,56 @@ async def test_revisions_used_a_second_time_are_told_by_their_nonce(run: Run, me
         assert replica.sync.failovers == 1
 
 
+async def test_revisions_used_again_and_overtaken_are_a_failover_too(
+    run: Run, memory: Rewinding, faulty, clock, caplog
+):
+    async with run() as replica:
+        await put(memory, "a", **ON)
+        memory.save()
+        await put(memory, "a", **OFF)
+        await clock.advance(0)
+        faulty.deaf = True
+        memory.rewind()
+        for _ in range(3):
+            await put(memory, "b", **ON)
+
+        await clock.advance(12)
+
+        assert (replica.sync.failovers, replica.sync.loads, replica.view.breaks) == (1, 2, 1)
+        assert "has another revision 2 than the one that was seen here" in warnings(caplog)[0]
+
+
+async def test_a_log_that_was_trimmed_is_no_failover(run: Run, memory: Rewinding, faulty, clock):
+    async with run() as replica:
+        await put(memory, "a", **ON)
+        await clock.advance(0)
+        faulty.deaf = True
+        await put(memory, "a", **OFF)
+        await put(memory, "a", **ON)
+        memory._log.popleft()
+        memory._log.popleft()
+
+        await clock.advance(12)
+
+        assert (replica.sync.failovers, replica.sync.loads) == (0, 2)
+
+
+async def test_a_failover_is_counted_once_however_often_loading_fails(run: Run, memory: Rewinding, faulty, clock):
+    async with run() as replica:
+        await put(memory, "a", **ON)
+        memory.save()
+        await put(memory, "a", **OFF)
+        await clock.advance(0)
+        memory.rewind()
+        faulty.errors["load"] = StoreUnavailableError("not now")
+        await clock.advance(30)
+        faulty.heal()
+
+        await clock.advance(30)
+
+        assert (replica.sync.failovers, replica.sync.loads) == (1, 2)
+
+
 async def test_a_push_from_a_store_that_went_back_is_noticed_at_once(run: Run, memory: Rewinding, clock: FakeClock):
     async with run() as replica:
         await put(memory, "a", **ON)
