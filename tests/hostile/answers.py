@@ -29,7 +29,8 @@ async def answer(data: bytes) -> bool:
     if b"\n" not in data.replace(b"\r\n", b""):
         with suppress(RecursionError):  # theirs, and `repr`, go one call deeper with each list in a list
             theirs = await parsed(_AsyncRESP2Parser, data)
-            assert repr(ours) == repr(theirs)
+            # Theirs raises an error of loading from inside of a list, too, where a server never answers it.
+            assert isinstance(theirs, RedisError) or repr(ours) == repr(theirs)
     return True
 
 
