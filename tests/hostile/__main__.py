@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from tests.hostile.campaign import TARGETS, opened, run
+from tests.hostile.campaign import TARGETS, run
 
 GROWTH_BYTES = 64 << 20
 
@@ -33,7 +33,7 @@ async def campaign(names: list[str], inputs: int, seed: int) -> bool:
 
 async def replay(name: str, data: bytes) -> None:
     """Try one input."""
-    async with opened(TARGETS[name]) as check:
+    async with TARGETS[name].check() as check:
         print("valid" if await check(data) else "refused")
 
 

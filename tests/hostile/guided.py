@@ -12,7 +12,7 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["grayflow"]):
-    from tests.hostile.campaign import TARGETS, opened
+    from tests.hostile.campaign import TARGETS
     from tests.hostile.mutations import Mutator
 
 
@@ -20,7 +20,7 @@ def main(name: str, options: list[str]) -> None:
     """Run; libFuzzer ends the process."""
     logging.getLogger("grayflow").setLevel(logging.CRITICAL)
     target, loop = TARGETS[name], asyncio.new_event_loop()
-    block = opened(target)
+    block = target.check()
     check = loop.run_until_complete(block.__aenter__())
 
     def once(data: bytes) -> None:

@@ -56,8 +56,8 @@ VALID = {
     "a megabyte of room": b" " * 1_000_000 + b'{"key":"f"}',
 }
 BROKEN = {
-    "an open string of quotes": b"[" * 33 + b'"' + b'\\"' * 500_000,
-    "an open string of escapes": b"[" * 33 + b'"' + b"\\" * 1_000_000,
+    "an open string of quotes": b"[]" * 33 + b'"' + b'\\"' * 500_000,
+    "an open string of escapes": b"[]" * 33 + b'"' + b"\\" * 1_000_000,
     "many lists": b"[]" * 500_000,
     "a deep list": b"[" * 1_000_000,
     "a deep object": b'{"a":' * 200_000,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.client.test_lifetime import tasks_of_grayflow
 from tests.lifetimes.census import Census, as_before
 from tests.lifetimes.owners import USES, Place
 from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
@@ -51,6 +52,7 @@ async def test_a_client_that_is_cancelled_while_it_starts(place: Place, cancel: 
         assert flags.health.state == ("closed" if cancelled else "fresh")
         await flags.aclose()
         assert flags.health.state == "closed"
+        assert tasks_of_grayflow() == []
         return cancelled
 
     points, ended = await each(attempt)
@@ -66,6 +68,7 @@ async def test_a_client_that_is_cancelled_while_it_stops(place: Place, cancel: C
         flags = await place.client().start()
         cancelled = await cancel(steps, at, flags.aclose)
         assert flags.health.state == "closed"
+        assert tasks_of_grayflow() == []
         await flags.aclose()
         return cancelled
 
