@@ -12,7 +12,6 @@ from anyio import to_thread
 
 from grayflow.admin import verbs
 from grayflow.admin.changing import warned
-from grayflow.admin.checklist import reason_with_answers
 from grayflow.admin.checks import hindrances
 from grayflow.admin.fleet import FleetVerbs
 from grayflow.admin.formats import TextFormat, read_text
@@ -22,6 +21,7 @@ from grayflow.admin.results import ImportReport, Saved
 from grayflow.admin.segments import SegmentVerbs
 from grayflow.admin.verbs import Ids
 from grayflow.admin.writer import Held, Order
+from grayflow.core.checklist import reason_with_answers
 from grayflow.core.codec import Source
 from grayflow.core.flag import Flag
 from grayflow.core.position import Position

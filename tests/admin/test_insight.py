@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grayflow.admin import Admin, Removal, verbs
-from grayflow.admin.checklist import answers_in, reason_with_answers
 from grayflow.admin.stale import overdue, settled
+from grayflow.core.checklist import answers_in, reason_with_answers
 from grayflow.core.decision import ErrorCode, Reason
 from grayflow.core.flag import Flag
 from grayflow.errors import HistoryGoneError, InvalidFlagError
