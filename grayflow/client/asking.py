@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from grayflow.client.evaluator import UNKNOWN, Evaluator
 from grayflow.client.live import Live
-from grayflow.client.scope import Override, Scope
+from grayflow.client.scope import Frames, Override, Scope
 from grayflow.core.context import Context
 from grayflow.core.decision import Decision
 from grayflow.core.frozen import FrozenDict, FrozenList
@@ -192,6 +192,11 @@ class Asking:
         return Override(self._evaluator, {**(values or {}), **flags})
 
     # The flags
+
+    @property
+    def frames(self) -> Frames:
+        """Where this place of the program finds its unit of work; for what is built upon clients."""
+        return self._frames
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from grayflow.client.asking import Asking
 from grayflow.client.changes import ChangeHandler, Changes
+from grayflow.client.cleaning import Cleaning
 from grayflow.client.evaluator import Evaluator
 from grayflow.client.health import Health, HealthState, examine
 from grayflow.client.hooks import Hook
@@ -37,7 +38,7 @@ H = TypeVar("H", bound=ChangeHandler)
 S = TypeVar("S", bound=StateHandler)
 
 
-class Client(Asking):
+class Client(Asking, Cleaning):
     """
     The flags of one namespace, kept in memory and up to date, for one process.
 
@@ -73,6 +74,7 @@ class Client(Asking):
         name: Of this service, shown by servers and in hooks; 1 to 64 of `A-Za-z0-9._-`.
         confirm_timeout: How long an evaluation with `freshness="confirmed"`, or a scope with `at_least`, may wait.
         random: Draws from `[0, 1)`, for jitter; for tests.
+        cleanup: How handlers of switch-offs are run.
 
     Durations are seconds or a `timedelta`.
 
@@ -101,6 +103,7 @@ class Client(Asking):
         name: str | None = None,
         confirm_timeout: Duration = 1.0,
         random: Callable[[], float] = randomness.random,
+        cleanup: CleanupOptions = _CLEANUP,
     ) -> None:
         options = ClientOptions.checked(
             context_type=context_type,
@@ -119,6 +122,7 @@ class Client(Asking):
             name=name,
             confirm_timeout=confirm_timeout,
             random=random,
+            cleanup=cleanup,
         )
         self._options = options
         self._store = opened_store(store, namespace, client_name=options.name, clock=options.clock)
@@ -134,6 +138,7 @@ class Client(Asking):
         )
         pinned: set[Frame] = set()
         self._presence = Presence(self._store, self._replica.holder, pinned, options)
+        Cleaning.__init__(self, self._made_cleanup(options))
         private = store == "memory://"
         self._life = Life(self._store, self._replica, self._changes, live, self._presence, options, private=private)
         super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)
@@ -215,6 +220,16 @@ class Client(Asking):
     def namespace(self) -> str:
         """The environment whose flags these are."""
         return self._store.namespace
+
+    @property
+    def store(self) -> Store:
+        """Where the flags are; open while the client runs."""
+        return self._store
+
+    @property
+    def clock(self) -> Clock:
+        """The time that this client goes by."""
+        return self._options.clock
 
     @property
     def health(self) -> Health:

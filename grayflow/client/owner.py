@@ -1,5 +1,5 @@
 """
-The one task that owns everything a client runs.
+The one task that owns everything a client runs, or another part of grayflow that has a lifetime.
 
 Task groups must end in the task that began them, and a client may be started in one task and closed in another, as
 fixtures do. So a task of its own holds the group, and whoever starts or closes the client only talks to it. This is
@@ -31,13 +31,20 @@ class Owner:
     Args:
         work: Runs until cancelled. Anything else that ends it is a failure.
         ended: Called when the task is over, with the failure if it was one.
+        name: Of what it owns, for messages and debuggers.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[None]], ended: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Awaitable[None]],
+        ended: Callable[[Exception | None], None],
+        *,
+        name: str = "client",
+    ) -> None:
         self.loop = asyncio.get_running_loop()
-        self._work, self._report = work, ended
+        self._work, self._report, self._name = work, ended, name
         self._scope = anyio.CancelScope()
-        self._task: asyncio.Task[None] = self.loop.create_task(self._run(), name="grayflow client")
+        self._task: asyncio.Task[None] = self.loop.create_task(self._run(), name=f"grayflow {name}")
 
     @property
     def running(self) -> bool:
@@ -48,19 +55,25 @@ class Owner:
         """Make the work end. May be called more than once."""
         self._scope.cancel()
 
-    async def stop(self, limit_s: float) -> None:
+    async def stop(self, limit_s: float, ask: Callable[[], None] | None = None) -> None:
         """
         End the work and wait until it has cleaned up, or for that long.
 
         The wait is shielded: a caller that is cancelled meanwhile is told when it is over. Called by the work itself
         (by a handler that closes its own client) it does not wait.
+
+        Args:
+            limit_s: After that long the work is abandoned.
+            ask: Makes the work end by itself; else it is cancelled at once.
         """
-        self.cancel()
+        (ask or self.cancel)()
         if _inside.get() is self:
             return
         cancelled = await self._over_within(limit_s)
         if self.running:
-            log.error("the client did not close within %g s and is abandoned; a store or a handler hangs", limit_s)
+            log.error(
+                "the %s did not close within %g s and is abandoned; a store or a handler hangs", self._name, limit_s
+            )
             self._task.cancel()
             cancelled = await self._over_within(_GRACE_S) or cancelled
         if cancelled is not None:

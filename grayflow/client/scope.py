@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from grayflow.core.compiler import Compiled
     from grayflow.core.decision import Decision
 
-__all__ = ["MISSING", "Frame", "Frames", "Host", "Override", "Scope"]
+__all__ = ["MISSING", "Frame", "Frames", "Host", "Kept", "Override", "Scope"]
 
 MISSING: Any = object()
 """No override."""
+
+
+class Kept(Protocol):
+    """Something that is kept for the length of a unit of work."""
+
+    def let_go(self) -> None:
+        """Called once, when the unit of work is over."""
 
 
 class Frame:
@@ -38,7 +45,7 @@ class Frame:
         parent: The frame around it; `None` for the client's own.
     """
 
-    __slots__ = ("answers", "checks", "context", "instant", "open", "overrides", "parent", "resolved", "view")
+    __slots__ = ("answers", "checks", "context", "instant", "kept", "open", "overrides", "parent", "resolved", "view")
 
     def __init__(self, context: Context, parent: "Frame | None") -> None:
         self.context = context
@@ -50,6 +57,8 @@ class Frame:
         """The pinned instant, nanoseconds since 1970; `None` where the clock is asked."""
         self.overrides: Mapping[str, Any] = {}
         self.resolved: Resolved | None = None
+        self.kept: dict[object, Kept] = {}
+        """What parts of grayflow keep for this unit of work, each under a key of its own; see `unit`."""
         # The two tables of the hot path: empty unless nothing but the snapshot decides.
         self.checks: dict[str, Callable[[Any, Any, Any], Decision]] = {}
         self.answers: dict[str, Compiled] = {}
@@ -95,10 +104,29 @@ class Frame:
             frame = frame.parent
         return frame
 
+    def unit(self) -> "Frame | None":
+        """
+        Return the outermost frame in which every question is answered as here, `None` where nothing is pinned.
+
+        Inner scopes that neither replace the context nor pin anew belong to the unit of work around them.
+        """
+        frame, pin = self.nearest_open(), self.pin()
+        if pin is None:
+            return None
+        while frame.parent is not None and not frame.overrides:
+            around = frame.parent.nearest_open()
+            beyond = around.pin()
+            if around.context is not frame.context or beyond is None or beyond.view is not pin.view:
+                break
+            frame = around
+        return frame
+
     def close(self) -> None:
-        """Let it count no more."""
+        """Let it count no more, and let go what was kept for it."""
         self.open = False
         self.slow()
+        while self.kept:
+            self.kept.popitem()[1].let_go()
 
 
 Frames = ContextVar[Frame]

@@ -56,8 +56,7 @@ class SettableClient(Client):
         extensions: Extensions | None = None,
         hooks: Iterable[Hook] = (),
     ) -> None:
-        self.clock = FakeClock()
-        """What time it is; see `now`."""
+        self._clock = FakeClock()
         self.unknown: dict[str, str] = {}
         """Names that were asked for and are no flags -> what to say about each."""
         super().__init__(
@@ -65,7 +64,7 @@ class SettableClient(Client):
             context_type=context_type,
             extensions=extensions,
             hooks=(*hooks, _Watch(self)),
-            clock=self.clock,
+            clock=self._clock,
             name="tests",
         )
         nothing = Snapshot.build(extensions=extensions, context_type=context_type)
@@ -129,6 +128,11 @@ class SettableClient(Client):
             raise InvalidFlagError(tuple(misfit.problem for misfit in parsed.problems))
         for found in sorted(parsed.documents, key=_segments_first):
             self._add(found.kind, found.key, found.data)
+
+    @property
+    def clock(self) -> FakeClock:
+        """What time it is; see `now`."""
+        return self._clock
 
     @property
     def now(self) -> int:
