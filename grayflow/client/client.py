@@ -9,6 +9,8 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from grayflow.cleanup.options import CleanupOptions
+from grayflow.cleanup.runner import Cleanup
 from grayflow.client.asking import Asking
 from grayflow.client.changes import ChangeHandler, Changes
 from grayflow.client.cleaning import Cleaning
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from grayflow.client.scope import Frame
 
 __all__ = ["Client"]
+
+_CLEANUP = CleanupOptions()
 
 H = TypeVar("H", bound=ChangeHandler)
 S = TypeVar("S", bound=StateHandler)
@@ -138,10 +142,24 @@ class Client(Asking, Cleaning):
         )
         pinned: set[Frame] = set()
         self._presence = Presence(self._store, self._replica.holder, pinned, options)
-        Cleaning.__init__(self, self._made_cleanup(options))
+        cleaning = Cleanup(
+            self._store,
+            self._replica.holder,
+            clock=options.clock,
+            random=options.random,
+            name=options.name,
+            here=self._presence.process,
+            touch=self._presence.touch,
+            doubt=self._replica.sync.request,
+            options=options.cleanup,
+        )
+        self._presence.handlers = cleaning.handlers.fleet_names
         private = store == "memory://"
-        self._life = Life(self._store, self._replica, self._changes, live, self._presence, options, private=private)
-        super().__init__(Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)
+        self._life = Life(
+            self._store, self._replica, self._changes, live, self._presence, cleaning, options, private=private
+        )
+        Cleaning.__init__(self, cleaning)
+        Asking.__init__(self, Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)
 
     # Lifetime
 
@@ -159,9 +177,11 @@ class Client(Asking, Cleaning):
         Raises:
             LifetimeError: it was started before, or is closed.
             StoreError: `require_ready`, and there was no proof in time. The client is closed then.
+            ConfigurationError: handlers of switch-offs do not fit together; nothing was started.
 
         Cancellation: everything that was started has ended when the cancellation is raised; the client is closed.
         """
+        self._cleanup.handlers.start()
         await self._life.start(self._frames)
         return self
 
@@ -243,6 +263,7 @@ class Client(Asking, Cleaning):
             self._evaluator,
             self._changes,
             self._presence,
+            self._cleanup,
         )
 
     def _state(self) -> HealthState:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from grayflow.cleanup.means import CleanupStatus
+from grayflow.cleanup.runner import Cleanup
 from grayflow.client.changes import Changes
 from grayflow.client.evaluator import Evaluator
 from grayflow.client.live import Live
@@ -65,6 +67,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Why this process is not shown by `grayflow fleet`, and not waited for; `None` if it is."""
     unsaved: str | None
     """Why the `last_good` file could not be written; `None` once it could, and where there is none."""
+    cleanup: CleanupStatus
+    """How the handlers of switch-offs are doing."""
     place: str
     """Where the store is, without secrets."""
     namespace: str
@@ -99,7 +103,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None
 
 
-def examine(
+def examine(  # noqa: PLR0913, PLR0917 - every part of a client is asked, by one caller
     state: HealthState,
     name: str,
     store: Store,
@@ -108,6 +112,7 @@ def examine(
     evaluator: Evaluator,
     changes: Changes,
     presence: Presence,
+    cleanup: Cleanup,
 ) -> Health:
     """Ask the parts of a client how they are doing."""
     holder = replica.holder
@@ -133,6 +138,7 @@ def examine(
         changes_dropped=changes.dropped,
         unreported=live.why or presence.missing,
         unsaved=None if replica.saver is None else replica.saver.trouble,
+        cleanup=cleanup.status,
         place=store.place,
         namespace=store.namespace,
         name=name,

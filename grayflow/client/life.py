@@ -14,6 +14,7 @@ from typing import Literal
 
 import anyio
 
+from grayflow.cleanup.runner import Cleanup
 from grayflow.client.changes import Changes
 from grayflow.client.live import Live
 from grayflow.client.options import ClientOptions
@@ -46,6 +47,7 @@ class Life:
         changes: Run inside.
         live: Shows the replica's views while it runs.
         presence: Run inside, unless the store is private.
+        cleanup: Run inside.
         options: The client's.
         private: Nobody else can ever reach the store, so it is initialised here.
     """
@@ -57,6 +59,7 @@ class Life:
         changes: Changes,
         live: Live,
         presence: Presence,
+        cleanup: Cleanup,
         options: ClientOptions,
         *,
         private: bool,
@@ -65,7 +68,7 @@ class Life:
         self.failure: Exception | None = None
         """The defect that ended the client."""
         self._store, self._replica, self._changes, self._live, self._options = store, replica, changes, live, options
-        self._presence, self._private = presence, private
+        self._presence, self._cleanup, self._private = presence, cleanup, private
         self._owner: Owner | None = None
         self._settled = anyio.Event()
         self._told = False
@@ -192,6 +195,7 @@ class Life:
                 await self._store.init()
             else:
                 tasks.start_soon(self._presence.run, name="grayflow presence")
+            tasks.start_soon(self._cleanup.run, name="grayflow cleanup")
             tasks.start_soon(self._settle, name="grayflow start")
             await self._replica.run()
 

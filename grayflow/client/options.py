@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from grayflow.cleanup.options import CleanupOptions
 from grayflow.client.hooks import Hook
 from grayflow.client.resolvers import Resolver
 from grayflow.clock import Clock
@@ -54,6 +55,7 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     confirm_timeout_s: float
     random: Callable[[], float]
+    cleanup: CleanupOptions
 
     def replica(self) -> ReplicaOptions:
         """Return how the replica is to follow."""
@@ -93,6 +95,7 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
             name=_name(given["name"]),
             confirm_timeout_s=seconds("confirm_timeout", given["confirm_timeout"]),
             random=_random(given["random"]),
+            cleanup=_cleanup(given["cleanup"]),
         )
 
 
@@ -156,3 +159,9 @@ def _random(given: Any) -> Callable[[], float]:
         raise refused("random", given, "give a function that returns numbers from 0 to 1, such as random.random")
     function: Callable[[], float] = given
     return function
+
+
+def _cleanup(given: Any) -> CleanupOptions:
+    if isinstance(given, CleanupOptions):
+        return given
+    raise refused("cleanup", given, "give grayflow.CleanupOptions(lease=..., orphan_after=...)")
