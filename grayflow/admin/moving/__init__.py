@@ -1,0 +1,6 @@
+"""Moving in from other flag systems, and out to flagd."""
+
+from grayflow.admin.moving.remarks import Moved, Remark
+from grayflow.admin.moving.translating import translate
+
+__all__ = ["Moved", "Remark", "translate"]
