@@ -42,6 +42,14 @@ def minimal(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("extra", sorted(set(PROJECT["project"]["optional-dependencies"]) - {"test"}))
+def extras(session: nox.Session, extra: str) -> None:
+    """Install one extra and nothing else, and use what it brings."""
+    session.install(f".[{extra}]")
+    session.run("python", "-m", "tests.extras", extra)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format; `nox -s lint -- --fix` mends what can be mended."""
     session.install(*group("lint"))
