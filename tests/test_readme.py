@@ -10,6 +10,8 @@ import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROGRAMS = [block for block in PYTHON if "def test_" not in block]
+TESTS = [block for block in PYTHON if "def test_" in block]
 SHELL = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 SERVER = "redis://localhost:6379/0"
 
@@ -24,7 +26,7 @@ def run(command: list[str], cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=["twelve lines", "with Redis"])
+@pytest.mark.parametrize("block", PROGRAMS, ids=["twelve lines", "with Redis"])
 def test_a_python_block_runs_as_printed(block: str, tmp_path: Path, redis_url: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(block.replace(SERVER, redis_url))
@@ -32,6 +34,16 @@ def test_a_python_block_runs_as_printed(block: str, tmp_path: Path, redis_url: s
     printed = run([sys.executable, str(program)], tmp_path)
 
     assert "True" in printed
+
+
+@pytest.mark.parametrize("block", TESTS, ids=["pytest"])
+def test_a_block_of_tests_passes_as_printed(block: str, tmp_path: Path) -> None:
+    (tmp_path / "test_block.py").write_text(block)
+    plugins = ["-p", "no:valkey", "-p", "no:cacheprovider"]
+
+    printed = run([sys.executable, "-m", "pytest", "-q", "--asyncio-mode=auto", *plugins], tmp_path)
+
+    assert "5 passed" in printed
 
 
 def test_the_first_program_is_twelve_lines() -> None:
