@@ -29,8 +29,8 @@ class Fault(ABC):
     options: ClassVar[tuple[str, ...]] = ("--appendonly", "yes", "--appendfsync", "no")
     """Of the server. Everything that it acknowledged survives its process, unless a fault says otherwise."""
     lasts_s: ClassVar[float] = 2.0
-    brief_s: ClassVar[float | None] = None
-    """The same in the ordinary suite, if it differs."""
+    brief_s: ClassVar[float] = 0.0
+    """The same in the ordinary suite."""
     heals_itself: ClassVar[bool] = False
     """The servers recover without anybody's help: the time counts from the strike."""
     silent: ClassVar[bool] = False

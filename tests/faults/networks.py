@@ -14,7 +14,7 @@ class HalfOpen(Fault):
 
     name = "half-open TCP (proxy)"
     route = "proxy"
-    lasts_s, brief_s = 6.0, 0.0
+    lasts_s = 6.0
 
     async def strike(self, stage: Stage) -> None:
         stage.proxy.swallow()
@@ -70,7 +70,7 @@ class Slow(Fault):
     name = "latency of 2 x 200 ms"
     route = "proxy"
     silent = True
-    lasts_s, brief_s = 5.0, 2.0
+    lasts_s, brief_s = 5.0, 1.0
 
     async def strike(self, stage: Stage) -> None:
         stage.proxy.delay(0.2)
@@ -126,6 +126,7 @@ class ForgottenWhileLoading(Forgotten):
     """As above while everything is being loaded: the server answers others, and the rest never comes."""
 
     name = "connections forgotten in a load"
+    quick = False
 
     async def prepare(self, stage: Stage) -> None:
         stage.proxy.throttle(100 * stage.setting.flags)  # it takes several seconds

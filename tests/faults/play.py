@@ -60,8 +60,7 @@ async def play(kind: type[Fault], setting: Setting) -> Verdict:
 class _Play:
     def __init__(self, fault: Fault, stage: Stage) -> None:
         self._fault, self._stage = fault, stage
-        brief = fault.lasts_s if fault.brief_s is None else fault.brief_s
-        self._lasts_s = brief if stage.setting.brief else fault.lasts_s
+        self._lasts_s = fault.brief_s if stage.setting.brief else fault.lasts_s
         self._broken: list[str] = []
 
     async def run(self) -> Verdict:

@@ -2,7 +2,7 @@
 A network that can be made bad, without any rights: everything between client and server goes through here.
 
 It lives in a thread with a loop of its own, so that it goes on when the loop of the client stands still. What it can do
-to bytes is what networks do to them: lose them, hold them, delay them, cut them into pieces.
+to bytes is what networks do to them: lose them, delay them, cut them into pieces.
 """
 
 import socket
@@ -56,8 +56,6 @@ class Proxy:
         self._latency_s = 0.0
         self._piece = _PIECE
         self._bytes_per_s = 0
-        self._flows = anyio.Event()
-        self._held = False
         self._portal: BlockingPortal
         self._stack = ExitStack()
 
@@ -82,10 +80,6 @@ class Proxy:
     def heal(self) -> None:
         """Pass everything on again. What was lost is lost: connections that were swallowed stay silent for ever."""
         self._portal.call(self._heal)
-
-    def hold(self) -> None:
-        """Read nothing from the server until `heal`: its answers pile up on its side."""
-        self._held = True
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -115,11 +109,9 @@ class Proxy:
             connection.dead = True
 
     def _heal(self) -> None:
-        self._swallowing = self._held = False
+        self._swallowing = False
         self._losing = self._bytes_per_s = 0
         self._latency_s, self._piece = 0.0, _PIECE
-        flows, self._flows = self._flows, anyio.Event()
-        flows.set()
 
     def _cut(self) -> None:
         for connection in list(self._connections):
@@ -155,8 +147,6 @@ class Proxy:
         source, sink = ends if direction == "up" else ends[::-1]
         try:
             while True:
-                while self._held and direction == "down":
-                    await self._flows.wait()
                 await self._pass(await source.receive(_PIECE), sink, connection, direction)
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             if not connection.dead:
@@ -177,6 +167,8 @@ class Proxy:
         for start in range(0, len(data), self._piece):
             piece = data[start : start + self._piece]
             await sink.send(piece)
+            if len(piece) < len(data):
+                await _sleep(0)  # or the pieces meet again before anybody has read the first
             if self._bytes_per_s:
                 await _sleep(len(piece) / self._bytes_per_s)
 

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import socket
 
 from tests.faults.fault import Fault
 from tests.faults.fill import flood
-from tests.faults.stage import NAMESPACE, Stage, until
+from tests.faults.stage import NAMESPACE, BrokenPromiseError, Stage, until
 
 __all__ = ["FAULTS"]
 
@@ -107,4 +108,82 @@ class DeadSocket(Fault):
         connection._reader.set_exception(TimeoutError(110, os.strerror(110)))
 
 
-FAULTS: tuple[type[Fault], ...] = (Killed, KilledAndEmpty, ConnectionsKilled, Frozen, Overrun, Muted, DeadSocket)
+class OutOfMemory(Fault):
+    """The server is full: it refuses writes, and MULTI even around questions. Whoever reads has to notice nothing."""
+
+    name = "out of memory"
+    silent = True
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.ask("CONFIG", "SET", "maxmemory", 1)
+
+    async def meanwhile(self, stage: Stage) -> None:
+        error = await stage.flags._replica.confirm()
+        if error is not None:
+            raise BrokenPromiseError(f"the flags cannot be proved: {error}")
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.ask("CONFIG", "SET", "maxmemory", 0)
+
+
+class Busy(Fault):
+    """Somebody's script does not end: the server answers nobody, and after a second everybody that it is busy."""
+
+    name = "busy with a script"
+    options = (*Fault.options, "--busy-reply-threshold", "1000")
+    lasts_s, brief_s = 4.0, 2.0
+
+    async def strike(self, stage: Stage) -> None:
+        self._asker = socket.create_connection((stage.server.host, stage.server.port))
+        self._asker.sendall(b'EVAL "while true do end" 0\r\n')
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.ask("SCRIPT", "KILL")
+        self._asker.close()
+
+
+class Crowded(Fault):
+    """All connections are lost, and the server takes no new ones."""
+
+    name = "too many clients"
+
+    async def prepare(self, stage: Stage) -> None:
+        self._inside = stage.server.connect()
+        await stage.aside(self._inside.ping)
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.aside(self._inside.config_set, "maxclients", 1)
+        await stage.aside(self._inside.execute_command, "CLIENT", "KILL", "USER", "gf-worker")
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.aside(self._inside.config_set, "maxclients", 1000)
+        self._inside.close()
+
+
+class Refused(Fault):
+    """The password was changed under the client; it has to keep its flags, and to try again, though not often."""
+
+    name = "password changed"
+    quick = False
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.ask("ACL", "SETUSER", "gf-worker", "resetpass", ">other")
+        await stage.ask("CLIENT", "KILL", "USER", "gf-worker")
+
+    async def heal(self, stage: Stage) -> None:
+        await stage.ask("ACL", "SETUSER", "gf-worker", "resetpass", ">pw")
+
+
+FAULTS: tuple[type[Fault], ...] = (
+    Killed,
+    KilledAndEmpty,
+    ConnectionsKilled,
+    Frozen,
+    Busy,
+    Overrun,
+    OutOfMemory,
+    Crowded,
+    Muted,
+    Refused,
+    DeadSocket,
+)

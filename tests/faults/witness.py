@@ -48,7 +48,8 @@ class Watched(Wrapper):
         try:
             return await proceed()
         except StoreError as error:
-            self.note(f"{call.verb}: {error}")
+            if not call.verb.startswith("board."):  # what it writes there is for others
+                self.note(f"{call.verb}: {error}")
             raise
 
     @asynccontextmanager
