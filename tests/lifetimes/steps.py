@@ -80,10 +80,10 @@ async def natively(steps: Steps, at: int, action: Action) -> bool:
     """Run in a task of its own that is cancelled at that await point; tell whether that ended it."""
 
     async def run() -> None:
+        steps.arm(at, task.cancel)
         await action()
 
     task = asyncio.get_running_loop().create_task(run())
-    steps.arm(at, task.cancel)
     await asyncio.wait({task})
     if not task.cancelled():
         task.result()

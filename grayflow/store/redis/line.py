@@ -27,7 +27,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.utils import HIREDIS_AVAILABLE
 
 from grayflow.store.address import RedisAddress
-from grayflow.store.redis.fork import remember
+from grayflow.store.fork import remember
 from grayflow.store.redis.master import MasterConnection, MasterSSLConnection
 from grayflow.store.redis.parser import BigAnswerParser, HiredisParser
 from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from grayflow.errors import StoreFormatError, StoreUnavailableError
+from grayflow.store.fork import remember
 from grayflow.store.sqlite.file import File, translate
 
 __all__ = ["Worker", "close"]
@@ -52,6 +53,7 @@ class Worker:
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="grayflow sqlite")
+        remember(self)
 
     async def run(self, work: Callable[[File], T]) -> T:
         """

@@ -12,10 +12,10 @@ import pytest
 
 from grayflow.clock import SystemClock
 from grayflow.errors import LifetimeError
+from grayflow.store import fork as module
 from grayflow.store.address import RedisAddress
 from grayflow.store.port import Gap
 from grayflow.store.redis import RedisStore
-from grayflow.store.redis import fork as module
 from grayflow.store.redis.line import Line
 from grayflow.testing.contract.kit import edit, put, seen
 from tests.servers import RedisServer

@@ -4,11 +4,12 @@ What a forked child must never throw away.
 An asyncio transport that is finalised unregisters its socket from the loop's selector. After a fork the child has the
 same objects, and behind its copy of the selector is the *parent's* epoll instance: when the child's garbage collector
 comes to an inherited connection, the parent stops hearing from its own (measured with redis-py 8.1.0: commands hang
-until their time-out, messages never come). So a child keeps for ever what it inherited and never closes it; the two
-sides share nothing else, and the sockets end with the processes.
+until their time-out, messages never come). And SQLite forbids to carry a connection into a child, closing it included.
+So a child keeps for ever what it inherited and never closes it; the two sides share nothing else, and sockets and files
+end with the processes.
 
 The two module-level names are the price: only a hook of the interpreter runs in every child, and it takes no
-arguments. Open connections are held weakly; the list is empty except in a forked child.
+arguments. What is open is held weakly; the list is empty except in a forked child.
 """
 
 import os
