@@ -65,6 +65,8 @@ class Holder:
         """Set with the first proof: the snapshot has been the store's."""
         self.moved = anyio.Event()
         """Set, and replaced by a new one, with every new view."""
+        self.hastened = anyio.Event()
+        """Set, and replaced by a new one, when `flips_in` became shorter: a proof may be old when it arrives."""
         self._clock = clock
         self._bounds = self._ordinary = (ttl_s, max_staleness_s)
         self._proved_at = -math.inf
@@ -143,9 +145,13 @@ class Holder:
             self._change_to(self.view.but(self.freshness), None)
 
     def _note(self, asked_at: float) -> None:
+        planned_s = self.flips_in
         self._proved_at = max(self._proved_at, asked_at) if self.contacted.is_set() else asked_at
         self._bounds = self._ordinary
         self.contacted.set()
+        if self.flips_in < planned_s:
+            hastened, self.hastened = self.hastened, anyio.Event()
+            hastened.set()
 
     def _show(self, held: Held, breaks: int, change: Change | None) -> None:
         self._change_to(View(held.snapshot, held.generations, self.freshness, breaks=breaks), change)

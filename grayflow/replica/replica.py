@@ -28,7 +28,7 @@ from grayflow.replica.saver import Saver
 from grayflow.replica.sync import ACCESS_WAIT_S, Sync
 from grayflow.replica.troubles import Troubles
 from grayflow.replica.view import View
-from grayflow.replica.waiting import either
+from grayflow.replica.waiting import either, pause
 from grayflow.store.port import Change, Changed, Event, State, Store
 
 __all__ = ["Replica", "ReplicaOptions"]
@@ -238,5 +238,5 @@ class Replica:
     async def _age(self) -> None:
         while True:
             # A moment later, because at the very bound nothing has changed yet.
-            await self._clock.sleep(min(self.holder.flips_in + 0.001, _TICK_S))
+            await pause(self._clock, min(self.holder.flips_in + 0.001, _TICK_S), self.holder.hastened)
             self.holder.tick()

@@ -54,6 +54,18 @@ async def test_the_age_is_measured_from_before_the_question(run: Run, faulty: Fa
         assert replica.holder.age_s >= 4.0
 
 
+async def test_a_proof_that_is_old_when_it_arrives_is_stale_in_time(run: Run, faulty: Faulty, clock: FakeClock):
+    faulty.delays["load"] = 29.2
+    async with run(ttl_s=9.8) as replica:
+        faulty.hung.add("position")
+        await clock.advance(29.3)
+        assert replica.view.freshness == "fresh"
+
+        await clock.advance(0.2)
+
+        assert replica.view.freshness == "stale"
+
+
 async def test_after_a_suspended_hour_it_is_stale_within_a_second(run: Run, faulty: Faulty, clock: FakeClock):
     async with run() as replica:
         faulty.down = True
