@@ -74,6 +74,16 @@ def imports(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Break real servers and networks under real clients, and print what it did to them; takes a quarter of an hour."""
+    session.install("-e", ".[test]")
+    for options in [session.posargs] if session.posargs else ([], ["--uvloop"], ["--server", "valkey"]):
+        session.run("python", "-m", "tests.faults", *options)
+    if not session.posargs:
+        session.run("pytest", "-q", "-m", "faults")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print how fast things are, as ratios; the figures of one machine are in `benchmarks/README.md`."""
     session.install("-e", ".[test]")

