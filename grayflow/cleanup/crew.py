@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
+from grayflow.cleanup.alarm import Alarm
 from grayflow.cleanup.cases import Entry, Sight, foreign_cases, own_cases, read_entries
 from grayflow.cleanup.duty import Duty
 from grayflow.cleanup.handlers import Handlers
@@ -23,7 +24,6 @@ from grayflow.cleanup.sites import next_edge
 from grayflow.errors import ReadOnlyError, StoreAccessError, StoreError
 from grayflow.replica.backoff import Backoff
 from grayflow.replica.view import View
-from grayflow.replica.waiting import pause
 from grayflow.store.board import Records
 from grayflow.store.fleet import read_fleet
 from grayflow.store.jobs import HANDLERS, JOBS, JobState, read_registration
@@ -72,7 +72,7 @@ class Crew:
         self._orphan_after_s = orphan_after_s
         self._duties: dict[str, Duty] = {}
         self._unsure: dict[str, tuple[View, float]] = {}
-        self._wake = anyio.Event()
+        self._alarm = Alarm(means.clock)
         self._backoff = Backoff(means.random, first_s=0.5, cap_s=10.0)
         self._registered = 0
         self._sweep_at = 0.0
@@ -89,19 +89,19 @@ class Crew:
 
     def wake(self) -> None:
         """Look soon. Only in the client's own loop."""
-        self._wake.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Look after the jobs until cancelled; what is being done then is given back."""
         async with anyio.create_task_group() as tasks:
             while True:
-                await pause(self._means.clock, await self._look(tasks), self._wake)
+                await self._alarm.sleep(await self._look(tasks))
                 if self._means.shared:
                     await self._means.clock.sleep(_APART_S * self._means.random())
 
     async def _look(self, tasks: "TaskGroup") -> float:
         """Look once, and return how long to wait at most before the next look."""
-        self._wake = anyio.Event()
+        self._alarm.clear()
         view = self._means.holder.view
         if view.position is None:
             return _QUIET_S
@@ -258,7 +258,7 @@ class Crew:
             await duty.run()
         finally:
             del self._duties[name]
-            self._wake.set()
+            self._alarm.ring()
         if duty.unsure:
             self._unsure[name] = (self._means.holder.view, self._means.clock.monotonic() + _UNSURE_S)
             self._means.doubt()
