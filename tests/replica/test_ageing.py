@@ -56,7 +56,7 @@ async def test_the_age_is_measured_from_before_the_question(run: Run, faulty: Fa
 
 async def test_a_proof_that_is_old_when_it_arrives_is_stale_in_time(run: Run, faulty: Faulty, clock: FakeClock):
     faulty.delays["load"] = 29.2
-    async with run(ttl_s=9.8) as replica:
+    async with run(ttl_s=9.8, random=lambda: 0.0) as replica:
         faulty.hung.add("position")
         await clock.advance(29.3)
         assert replica.view.freshness == "fresh"
