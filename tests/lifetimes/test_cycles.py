@@ -10,6 +10,9 @@ from tests.lifetimes.owners import Place
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 CYCLES = 1_000
+CONNECTIONS = 8
+"""That a store of Redis may keep for its next questions."""
+
 SETTLED = 100
 """Cycles until caches are filled."""
 
@@ -54,7 +57,9 @@ async def test_a_hundred_clients_on_one_store_leave_it_open(place: Place) -> Non
         for _ in range(100):
             async with place.client_on(store) as flags:
                 assert flags.peek("f") is True
-        await as_before(open_then)
+        left = Census()
+        assert left.tasks == open_then.tasks
+        assert len(left.files) <= len(open_then.files) + CONNECTIONS
         assert await store.position()
 
     await as_before(before)
