@@ -46,15 +46,19 @@ if TYPE_CHECKING:
         HistoryGoneError,
         InvalidFlagError,
         LifetimeError,
+        MismatchError,
         MissingExtraError,
         NotInitializedError,
         Problem,
         ReadOnlyError,
+        ReleaseError,
+        ShadowWriteError,
         StoreAccessError,
         StoreError,
         StoreFormatError,
         StoreUnavailableError,
         UnknownFlagError,
+        UnopenedError,
     )
     from grayflow.store.board import Board, Lease, Member, Record, Records
     from grayflow.store.fleet import Fleet, Process
@@ -98,6 +102,7 @@ __all__ = [
     "LifetimeError",
     "Member",
     "MemoryStore",
+    "MismatchError",
     "MissingExtraError",
     "Not",
     "NotInitializedError",
@@ -110,6 +115,7 @@ __all__ = [
     "Reason",
     "Record",
     "Records",
+    "ReleaseError",
     "Removal",
     "Rule",
     "Saved",
@@ -118,6 +124,7 @@ __all__ = [
     "Segment",
     "SegmentIs",
     "ServeOnFailure",
+    "ShadowWriteError",
     "Snapshot",
     "Split",
     "Store",
@@ -128,6 +135,7 @@ __all__ = [
     "SystemClock",
     "TypedFlag",
     "UnknownFlagError",
+    "UnopenedError",
     "__version__",
     "open_store",
 ]
@@ -153,8 +161,8 @@ _HOMES = {
     "core.snapshot": "Snapshot",
     "errors": (
         "ConfigurationError ConflictError FlagError GrayflowError HistoryGoneError InvalidFlagError LifetimeError "
-        "MissingExtraError NotInitializedError Problem ReadOnlyError StoreAccessError StoreError StoreFormatError "
-        "StoreUnavailableError UnknownFlagError"
+        "MismatchError MissingExtraError NotInitializedError Problem ReadOnlyError ReleaseError ShadowWriteError "
+        "StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError UnopenedError"
     ),
     "store.board": "Board Lease Member Record Records",
     "store.fleet": "Fleet Process",

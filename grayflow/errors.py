@@ -15,6 +15,10 @@ What grayflow raises, grouped by what the caller can do next.
     │   ├── StoreFormatError      the data was written by a newer release, is damaged or somebody else's
     │   ├── HistoryGoneError      the revision is older than the oldest that is kept
     │   └── ReadOnlyError         this store was opened for reading
+    ├── ReleaseError              a release pattern refused, or could not do it
+    │   ├── UnopenedError         there is no implementation to answer: the default one cannot be opened
+    │   ├── ShadowWriteError      code that runs only to be compared wanted to change something
+    │   └── MismatchError         what is compared differs, and a test asked to be told
     └── LifetimeError             used before entering, after closing, from another loop or after a fork
 
 Evaluation raises none of these: it answers with the caller's default and puts the cause into the decision.
@@ -33,15 +37,19 @@ __all__ = [
     "HistoryGoneError",
     "InvalidFlagError",
     "LifetimeError",
+    "MismatchError",
     "MissingExtraError",
     "NotInitializedError",
     "Problem",
     "ReadOnlyError",
+    "ReleaseError",
+    "ShadowWriteError",
     "StoreAccessError",
     "StoreError",
     "StoreFormatError",
     "StoreUnavailableError",
     "UnknownFlagError",
+    "UnopenedError",
     "lone",
 ]
 
@@ -217,6 +225,56 @@ class HistoryGoneError(StoreError):
 
 class ReadOnlyError(StoreError, _Told):
     """This store was opened for reading; nothing was written."""
+
+
+class ReleaseError(GrayflowError):
+    """A release pattern (a switch, a guard, a parallel run) refused, or could not do what was asked."""
+
+
+class UnopenedError(ReleaseError):
+    """The implementation that answers when no other can is not open; `__cause__` is what its factory raised."""
+
+    def __init__(self, flag: str, variant: str, *, why: str) -> None:
+        super().__init__(flag)
+        self.flag = flag
+        self.variant = variant
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"nothing answers for flag {self.flag!r}: its default implementation {self.variant!r} is not open, "
+            f"{self.why}. It is opened as soon as its factory succeeds"
+        )
+
+
+class ShadowWriteError(ReleaseError):
+    """Code that runs only to be compared wanted to change something; nothing was changed."""
+
+    def __init__(self, what: str, *, run: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.run = run
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} was refused: it changes data, and a candidate of the parallel run {self.run!r} called it, "
+            "whose result is only compared. Compare reads, or give the candidate something that only reads"
+        )
+
+
+class MismatchError(ReleaseError):
+    """A candidate answered otherwise than the control, in a parallel run with `raise_on_mismatch`."""
+
+    def __init__(self, run: str, *, outcomes: tuple[tuple[str, str, str], ...], control: str) -> None:
+        super().__init__(run)
+        self.run = run
+        self.control = control
+        self.outcomes = outcomes
+        """Of each candidate that differs: its name, the outcome, and what it answered."""
+
+    def __str__(self) -> str:
+        told = "; ".join(f"candidate {name!r}: {answer} ({outcome})" for name, outcome, answer in self.outcomes)
+        return f"parallel run {self.run!r} differs. Control: {self.control}; {told}"
 
 
 class LifetimeError(_Told):

@@ -191,6 +191,10 @@ SAMPLES: dict[type[GrayflowError], GrayflowError] = {
         errors.StoreFormatError("schema 2 is newer than 1"),
         errors.HistoryGoneError(12, oldest=340),
         errors.ReadOnlyError("opened for reading"),
+        errors.ReleaseError("anything"),
+        errors.UnopenedError("cache.backend", "file", why="OSError: no such directory"),
+        errors.ShadowWriteError("Orders.insert", run="orders"),
+        errors.MismatchError("orders", outcomes=(("new", "mismatch", "2"),), control="1"),
         errors.LifetimeError("used after closing"),
     ]
 }
