@@ -8,7 +8,7 @@ from grayflow.admin.formats import write_text
 from grayflow.core.codec import encode
 from grayflow.core.flag import Flag, Segment
 
-__all__ = ["Ledger", "Moved", "Remark", "Weight"]
+__all__ = ["Ledger", "Moved", "Remark", "Subject", "Weight"]
 
 Weight = Literal["refused", "left out", "changed", "note"]
 """

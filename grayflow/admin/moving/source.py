@@ -1,17 +1,17 @@
 """Reading another system's export: from bytes to typed documents, one after the other."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from grayflow.admin.formats import TextFormat
-from grayflow.admin.moving.remarks import Ledger
+from grayflow.admin.moving.remarks import Ledger, Subject
 from grayflow.core.codec import from_json
 from grayflow.core.foreign.flagd import Generation
 from grayflow.errors import ConfigurationError
 
-__all__ = ["Model", "Options", "listed", "of_type", "read_source", "told_apart", "unknown_fields"]
+__all__ = ["Model", "Options", "chosen_environment", "listed", "of_type", "read_source", "told_apart", "unknown_fields"]
 
 M = TypeVar("M", bound="Model")
 
@@ -29,6 +29,9 @@ class Model(msgspec.Struct, frozen=True, rename="camel"):
 
     Others that are known have no say in decisions: dates, authors, what only analytics reads. All the rest is told.
     """
+
+    subject: ClassVar[Subject] = "flag"
+    """What remarks call such an object."""
 
 
 def read_source(data: bytes | str, format_: TextFormat | None) -> dict[str, Any]:
@@ -77,19 +80,21 @@ def unknown_fields(model: type[Model], value: Any, aside: frozenset[str] = froze
 
 
 def told_apart(
-    model: type[M], named: Iterator[tuple[str, Any]], ledger: Ledger, aside: frozenset[str]
+    model: type[M], documents: Iterable[dict[str, Any]], ledger: Ledger, aside: frozenset[str], named: str = "key"
 ) -> Iterator[tuple[str, M]]:
     """
     Yield the documents that can be read, with their names; the others are refused in the ledger.
 
     Args:
         model: Their type.
-        named: Name and content of each.
+        documents: What the export holds.
         ledger: For remarks, also about fields that are not known.
         aside: Fields that are known to have no say.
+        named: Which field is the name.
     """
-    for name, value in named:
-        ledger.about("flag", name)
+    for value in documents:
+        name = str(value.get(named, "?"))
+        ledger.about(model.subject, name)
         try:
             yield name, of_type(model, value)
         except msgspec.ValidationError as error:
@@ -97,3 +102,22 @@ def told_apart(
             continue
         for field in unknown_fields(model, value, aside):
             ledger.left_out(field, "nobody here knows what this field means", "it was passed over")
+
+
+def chosen_environment(names: list[Any], wanted: str | None, ledger: Ledger) -> str | None:
+    """
+    Return which environment of an export to take, `None` if it names none.
+
+    Raises:
+        ConfigurationError: it has not the one that is wanted, or several of which none is wanted.
+    """
+    known = list(dict.fromkeys(name for name in names if isinstance(name, str)))
+    if wanted is not None and wanted not in known:
+        raise ConfigurationError(f"the export has no environment {wanted!r}; it has {', '.join(known) or 'none'}")
+    if wanted is None and len(known) > 1:
+        raise ConfigurationError(f"the export has several environments; choose one: {', '.join(known)}")
+    chosen = wanted or (known[0] if known else None)
+    if len(known) > 1:
+        others = ", ".join(name for name in known if name != chosen)
+        ledger.note("", f"the export has other environments too: {others}", f"{chosen} was taken")
+    return chosen

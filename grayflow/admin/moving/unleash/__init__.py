@@ -1,18 +1,15 @@
 """Moving in from Unleash."""
 
-from collections.abc import Iterator
 from typing import Any
-
-import msgspec
 
 from grayflow.admin.moving.naming import legal_keys
 from grayflow.admin.moving.paths import Attributes
 from grayflow.admin.moving.remarks import Ledger
-from grayflow.admin.moving.source import Options, of_type, told_apart
+from grayflow.admin.moving.source import Options, told_apart
 from grayflow.admin.moving.unleash.constraints import Constraints
 from grayflow.admin.moving.unleash.flags import Features
 from grayflow.admin.moving.unleash.forms import client_form
-from grayflow.admin.moving.unleash.model import ASIDE, Feature, Group
+from grayflow.admin.moving.unleash.model import ASIDE, GROUP_ASIDE, Feature, Group
 from grayflow.admin.moving.unleash.strategies import Strategies
 from grayflow.core.flag import Flag, Segment
 
@@ -29,23 +26,13 @@ def translate(
         ConfigurationError: it is none, or the environment to take is not clear.
     """
     features, segments = client_form(source, options.environment, ledger)
-    groups = list(_groups(segments, ledger))
+    groups = [group for _, group in told_apart(Group, segments, ledger, GROUP_ASIDE, named="name")]
     names = {group.id: group.name or f"segment-{group.id}" for group in groups}
     legal = legal_keys(names.values())
     keys = {group.id: None if group.constraints is None else legal[names[group.id]] for group in groups}
-    named = ((str(one.get("name", "?")), one) for one in features)
-    readable = dict(told_apart(Feature, named, ledger, ASIDE))
+    readable = dict(told_apart(Feature, features, ledger, ASIDE, named="name"))
     flags = list(Features(readable, Strategies(attributes, keys, ledger), ledger).documents())
     return flags, [_segment(group, keys[group.id] or "", attributes, ledger) for group in groups if keys[group.id]]
-
-
-def _groups(segments: list[dict[str, Any]], ledger: Ledger) -> Iterator[Group]:
-    for one in segments:
-        ledger.about("segment", str(one.get("name") or one.get("id")))
-        try:
-            yield of_type(Group, one)
-        except msgspec.ValidationError as error:
-            ledger.refused("", str(error))
 
 
 def _segment(group: Group, key: str, attributes: Attributes, ledger: Ledger) -> Segment:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from grayflow.admin.moving.remarks import Ledger
-from grayflow.admin.moving.source import listed
+from grayflow.admin.moving.source import chosen_environment, listed
 from grayflow.errors import ConfigurationError
 
 __all__ = ["client_form"]
@@ -68,7 +68,7 @@ def _joined(source: Raw, features: list[Raw], environment: str | None, ledger: L
     """Put together what the exports hold in separate lists."""
     strategies = _objects(source, "featureStrategies")
     states = _objects(source, "featureEnvironments")
-    chosen = _chosen([one.get("environment") for one in (*states, *strategies)], environment, ledger)
+    chosen = chosen_environment([one.get("environment") for one in (*states, *strategies)], environment, ledger)
     segments = _segments_of(source)
     tags = _objects(source, "featureTags")
     parents = {one.get("feature"): one.get("dependencies") for one in _objects(source, "dependencies")}
@@ -117,24 +117,10 @@ def _strategy(one: Raw, segments: dict[Any, list[Any]]) -> Raw:
 
 def _in_environment(features: list[Raw], environment: str | None, ledger: Ledger) -> list[Raw]:
     names = [state.get("name") for one in features for state in _objects(one, "environments")]
-    chosen = _chosen(names, environment, ledger)
+    chosen = chosen_environment(names, environment, ledger)
     found = []
     for feature in features:
         state = next((one for one in _objects(feature, "environments") if one.get("name") == chosen), {})
         named = ("enabled", "strategies", "variants")
         found.append({**feature, **{name: state[name] for name in named if name in state}})
     return found
-
-
-def _chosen(names: list[Any], wanted: str | None, ledger: Ledger) -> str | None:
-    """Return the environment to take."""
-    known = list(dict.fromkeys(name for name in names if isinstance(name, str)))
-    if wanted is not None and wanted not in known:
-        raise ConfigurationError(f"the export has no environment {wanted!r}; it has {', '.join(known) or 'none'}")
-    if wanted is None and len(known) > 1:
-        raise ConfigurationError(f"the export has several environments; choose one: {', '.join(known)}")
-    chosen = wanted or (known[0] if known else None)
-    if len(known) > 1:
-        others = ", ".join(name for name in known if name != chosen)
-        ledger.note("", f"the export has other environments too: {others}", f"{chosen} was taken")
-    return chosen

@@ -1,10 +1,22 @@
 """What Unleash's exports are made of: the client API's form, to which all others are brought."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from grayflow.admin.moving.remarks import Subject
 from grayflow.admin.moving.source import Model
 
-__all__ = ["ASIDE", "Constraint", "Dependency", "Feature", "Group", "Override", "Payload", "Strategy", "Variant"]
+__all__ = [
+    "ASIDE",
+    "GROUP_ASIDE",
+    "Constraint",
+    "Dependency",
+    "Feature",
+    "Group",
+    "Override",
+    "Payload",
+    "Strategy",
+    "Variant",
+]
 
 ASIDE = frozenset(
     (
@@ -28,6 +40,9 @@ ASIDE = frozenset(
     )
 )
 """Fields of a feature that have no say in decisions."""
+
+GROUP_ASIDE = frozenset(("createdAt", "createdBy", "description", "project", "usedInFeatures", "usedInProjects"))
+"""The same of a segment."""
 
 
 class Constraint(Model, frozen=True):
@@ -108,6 +123,8 @@ class Feature(Model, frozen=True):
 
 class Group(Model, frozen=True):
     """A segment: constraints that several strategies share."""
+
+    subject: ClassVar[Subject] = "segment"
 
     id: int
     name: str | None = None
