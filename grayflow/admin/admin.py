@@ -16,6 +16,7 @@ from grayflow.admin.checks import hindrances
 from grayflow.admin.fleet import FleetVerbs
 from grayflow.admin.formats import TextFormat, read_text
 from grayflow.admin.importing import ImportPlan, Progress, plan_import, run_import
+from grayflow.admin.jobs import JobVerbs
 from grayflow.admin.reading import Reading
 from grayflow.admin.results import ImportReport, Saved
 from grayflow.admin.segments import SegmentVerbs
@@ -30,7 +31,7 @@ from grayflow.errors import Problem
 __all__ = ["Admin"]
 
 
-class Admin(Reading, SegmentVerbs, FleetVerbs):
+class Admin(Reading, SegmentVerbs, FleetVerbs, JobVerbs):
     """
     Changes flags and segments: `async with Admin("redis://localhost", namespace="shop", actor="ann") as admin:`.
 

@@ -10,6 +10,7 @@ from grayflow.cli import checking, documents, fleet, reading, rights, switching,
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
 from grayflow.cli.help import Command, Group
+from grayflow.cli.jobs import jobs_group
 from grayflow.cli.session import Session
 from grayflow.cli.source import commands as source
 
@@ -94,6 +95,7 @@ def build() -> typer.Typer:
     for panel, commands in _COMMANDS:
         for name, function in commands:
             app.command(name, cls=Command, rich_help_panel=panel, epilog=EXITS)(command(function))
+    app.add_typer(jobs_group(), name="jobs", rich_help_panel="Look")
     app.command("demo", cls=Command, rich_help_panel="Care", epilog=EXITS)(_demo)
     return app
 
