@@ -11,6 +11,7 @@ from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson
 from grayflow.cli.render import print_table
 from grayflow.cli.session import Session
+from grayflow.cli.words import span
 from grayflow.core.position import Position
 from grayflow.store.fleet import Fleet, Process
 
@@ -83,7 +84,7 @@ def _row(process: Process, position: Position, now: int) -> tuple[Text, ...]:
         Text(str(process.pid)),
         Text(process.state, style=_STATES.get(process.state, "")),
         Text(_revision(process, position), style="yellow" if behind else ""),
-        Text(_span(max(0, now - process.started) // 1_000_000_000)),
+        Text(span(now - process.started)),
     )
 
 
@@ -93,13 +94,6 @@ def _revision(process: Process, position: Position) -> str:
     if process.oldest < process.revision:
         return f"{process.revision} (a scope holds {process.oldest})"
     return str(process.revision)
-
-
-def _span(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _shape(found: Fleet, position: Position) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from grayflow.cli.given import AsJson, Reason
 from grayflow.cli.help import Command, Group
 from grayflow.cli.render import print_table
 from grayflow.cli.session import Session
-from grayflow.cli.words import counted
+from grayflow.cli.words import counted, span
 from grayflow.errors import ConfigurationError
 from grayflow.store.jobs import Job
 
-__all__ = ["jobs_group"]
+__all__ = ["jobs", "jobs_group", "retry", "waive"]
 
 _STYLES = {
     "pending": "yellow",
@@ -134,7 +134,7 @@ def _row(job: Job, now: int) -> tuple[Text, ...]:
         Text(job.flag),
         Text(job.variant),
         Text(f"{job.attempts}/{job.limit}" if job.limit else str(job.attempts)),
-        Text(_span(now - (job.since if job.unfinished else job.finished))),
+        Text(span(now - (job.since if job.unfinished else job.finished))),
         Text(_what(job, now)),
     )
 
@@ -150,18 +150,10 @@ def _what(job: Job, now: int) -> str:
         case "running":
             return f"in {job.owner}"
         case "pending" if job.next_at > now:
-            return f"again in {_span(job.next_at - now)}: {job.error}"
+            return f"again in {span(job.next_at - now)}: {job.error}"
         case "pending" if job.after and not job.attempts:
             return f"after {', '.join(job.after)}"
     return job.error
-
-
-def _span(nanoseconds: int) -> str:
-    seconds = max(0, nanoseconds) // 1_000_000_000
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _shape(job: Job) -> dict[str, Any]:

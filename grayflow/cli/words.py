@@ -32,6 +32,7 @@ __all__ = [
     "moment",
     "safe",
     "serves",
+    "span",
     "state_of",
     "step_text",
     "unreadable",
@@ -81,6 +82,15 @@ def state_of(entry: FlagEntry, now: int) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 flag`, `2 flags`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def span(nanoseconds: int) -> str:
+    """Return how long something takes or took in its largest unit: `3 min`."""
+    seconds = max(0, nanoseconds) // 1_000_000_000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def unreadable(snapshot: Snapshot) -> tuple[Problem, ...]:

@@ -142,24 +142,29 @@ class Client(Asking, Cleaning):
         )
         pinned: set[Frame] = set()
         self._presence = Presence(self._store, self._replica.holder, pinned, options)
-        cleaning = Cleanup(
-            self._store,
-            self._replica.holder,
-            clock=options.clock,
-            random=options.random,
-            name=options.name,
-            here=self._presence.process,
-            touch=self._presence.touch,
-            doubt=self._replica.sync.request,
-            options=options.cleanup,
-        )
-        self._presence.handlers = cleaning.handlers.fleet_names
+        cleaning = self._made_cleanup()
         private = store == "memory://"
         self._life = Life(
             self._store, self._replica, self._changes, live, self._presence, cleaning, options, private=private
         )
         Cleaning.__init__(self, cleaning)
         Asking.__init__(self, Evaluator(options, live, self._store.namespace, self._life.prove, pinned), live)
+
+    def _made_cleanup(self) -> Cleanup:
+        options, presence = self._options, self._presence
+        made = Cleanup(
+            self._store,
+            self._replica.holder,
+            clock=options.clock,
+            random=options.random,
+            name=options.name,
+            here=presence.process,
+            touch=presence.touch,
+            doubt=self._replica.sync.request,
+            options=options.cleanup,
+        )
+        presence.handlers = made.handlers.fleet_names
+        return made
 
     # Lifetime
 
