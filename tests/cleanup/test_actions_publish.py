@@ -142,7 +142,7 @@ async def test_a_broker_that_refuses_makes_the_handler_fail():
 
 @pytest.mark.parametrize("where", [{}, {"stream": "s", "channel": "c"}])
 async def test_a_connection_needs_one_place(cache: Redis, where: dict[str, str]):
-    with pytest.raises(ConfigurationError, match="either stream=.* or channel="):
+    with pytest.raises(ConfigurationError, match=r"either stream=.* or channel="):
         await OFF.publish(cache, **where)
 
 
