@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from grayflow.admin.moving.growthbook.model import Filter, Range, Rule
 from grayflow.admin.moving.paths import Attributes
-from grayflow.admin.moving.wording import NEVER, attribute, either, every, opposite
+from grayflow.admin.moving.wording import NEVER, attribute, either, every, is_kind
 from grayflow.core.flag import Bucket, Condition, Path, Split
 from grayflow.core.foreign.growthbook import SIZES, hash_name
 
@@ -38,7 +38,7 @@ class Buckets:
         if not rule.fallback_attribute:
             return found
         other = self._within(rule.fallback_attribute, shares, seed, version)
-        return either([found, every([opposite(self.is_id(name)), other])])
+        return either([found, every([self._is_no_id(name), other])])
 
     def filtered(self, one: Filter) -> Condition:
         """Return the condition that an id passes a filter."""
@@ -54,6 +54,10 @@ class Buckets:
     def is_id(self, name: str) -> Condition:
         """Return the condition that an attribute is an id: there, and neither empty text nor zero."""
         return attribute(self._path(name), "in", "", 0, negate=True)
+
+    def _is_no_id(self, name: str) -> Condition:
+        path = self._path(name)
+        return either([attribute(path, "in", "", 0, absent=True), is_kind(path, "boolean", "list", "object")])
 
     def _path(self, name: str) -> Path:
         return self._attributes.path(name)

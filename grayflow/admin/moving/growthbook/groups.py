@@ -65,11 +65,13 @@ class SavedGroups:
         return self._asked(group, path, name, lambda key: self._listed(key, values, path))
 
     def matching(self, reference: Any, translate: Callable[[dict[str, Any]], Condition]) -> Condition:
-        """Return the condition that a group which is defined by a condition holds; one that needs itself never does."""
-        group, _ = self._entry(reference)
+        """Return the condition that the context is in a group; one that is defined by itself holds nobody."""
+        group, entry = self._entry(reference)
         condition = self.condition_of(reference)
         if condition is None:
             return NEVER
+        if entry.get("type") == "list":
+            return self.members(group, *condition)
         return self._asked(group, None, "", lambda key: Segment(key=key, when=flat([translate(condition)])))
 
     def _asked(self, group: str, path: Path | None, name: str, make: Callable[[str], Segment]) -> Condition:
