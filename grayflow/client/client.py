@@ -131,6 +131,10 @@ class Client(Asking, Cleaning):
         self._options = options
         self._store = opened_store(store, namespace, client_name=options.name, clock=options.clock)
         self._replica = Replica(self._store, options.replica(), clock=options.clock, random=options.random)
+        self._assemble(options, private=store == "memory://")
+
+    def _assemble(self, options: ClientOptions, *, private: bool) -> None:
+        """Make the parts that need each other; nothing of it does I/O."""
         self._changes = Changes()
         self._replica.holder.listeners.append(self._changes.see)
         live = Live(
@@ -143,7 +147,6 @@ class Client(Asking, Cleaning):
         pinned: set[Frame] = set()
         self._presence = Presence(self._store, self._replica.holder, pinned, options)
         cleaning = self._made_cleanup()
-        private = store == "memory://"
         self._life = Life(
             self._store, self._replica, self._changes, live, self._presence, cleaning, options, private=private
         )
