@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from grayflow.admin.admin import Admin
     from grayflow.admin.fleet import Seen
     from grayflow.admin.results import ImportReport, Removal, Saved
+    from grayflow.cleanup.event import SwitchOff, SwitchOn
+    from grayflow.cleanup.means import CleanupStatus
+    from grayflow.cleanup.options import CleanupOptions
+    from grayflow.cleanup.retry import Retry
     from grayflow.client.client import Client
     from grayflow.client.health import Health, Readiness
     from grayflow.client.hooks import Hook, HookDetails
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     )
     from grayflow.store.board import Board, Lease, Member, Record, Records
     from grayflow.store.fleet import Fleet, Process
+    from grayflow.store.jobs import Job
     from grayflow.store.memory import MemoryStore
     from grayflow.store.port import Change, Store
     from grayflow.store.urls import open_store
@@ -75,6 +80,8 @@ __all__ = [
     "BooleanFlag",
     "Bucket",
     "Change",
+    "CleanupOptions",
+    "CleanupStatus",
     "Client",
     "Clock",
     "ConfigurationError",
@@ -98,6 +105,7 @@ __all__ = [
     "HookDetails",
     "ImportReport",
     "InvalidFlagError",
+    "Job",
     "Lease",
     "LifetimeError",
     "Member",
@@ -117,6 +125,7 @@ __all__ = [
     "Records",
     "ReleaseError",
     "Removal",
+    "Retry",
     "Rule",
     "Saved",
     "Scope",
@@ -132,6 +141,8 @@ __all__ = [
     "StoreError",
     "StoreFormatError",
     "StoreUnavailableError",
+    "SwitchOff",
+    "SwitchOn",
     "SystemClock",
     "TypedFlag",
     "UnknownFlagError",
@@ -144,6 +155,10 @@ _HOMES = {
     "admin.admin": "Admin",
     "admin.fleet": "Seen",
     "admin.results": "ImportReport Removal Saved",
+    "cleanup.event": "SwitchOff SwitchOn",
+    "cleanup.means": "CleanupStatus",
+    "cleanup.options": "CleanupOptions",
+    "cleanup.retry": "Retry",
     "client.client": "Client",
     "client.health": "Health Readiness",
     "client.hooks": "Hook HookDetails",
@@ -166,6 +181,7 @@ _HOMES = {
     ),
     "store.board": "Board Lease Member Record Records",
     "store.fleet": "Fleet Process",
+    "store.jobs": "Job",
     "store.memory": "MemoryStore",
     "store.port": "Change Store",
     "store.urls": "open_store",
