@@ -22,7 +22,7 @@ class Findings:
     lost: tuple[str, ...]
     """Flags and switch-offs that the client does not have as the server has them, and edits that are nowhere."""
     doubled: tuple[str, ...]
-    """Edits that were made more than once."""
+    """Edits that were made more than once, or once and the writer was told that they were not."""
     forgotten: tuple[Position, ...]
     """Of edits that the server acknowledged and does not have."""
 
@@ -37,11 +37,15 @@ async def judge(stage: Stage, *, forgets: bool) -> Findings:
     missing = [change for name, change in stage.writer.acknowledged.items() if name not in counts]
     view = stage.flags._replica.view
     lost = await stage.aside(differences, view, state) + _unnoticed(view, made)
+    doubled = [f"{name} was made {times} times" for name, times in counts.items() if times > 1]
     if not forgets:
+        # The writer insists, so it makes again what it was told was not made.
+        denied = [change for change in made if change.request_id not in stage.writer.acknowledged]
+        doubled += [f"{change.key}: revision {change.revision} was made, and the writer told no" for change in denied]
         lost += [f"{change.key}: revision {change.revision} was acknowledged and is gone" for change in missing]
     return Findings(
         lost=tuple(lost),
-        doubled=tuple(f"{name} was made {times} times" for name, times in counts.items() if times > 1),
+        doubled=tuple(doubled),
         forgotten=tuple(change.position for change in missing),
     )
 

@@ -58,10 +58,10 @@ class AnswerLost(Fault):
     lasts_s = 0.0
 
     async def strike(self, stage: Stage) -> None:
-        stage.proxy.lose_answers(20)
-
-    async def meanwhile(self, stage: Stage) -> None:
-        await until(lambda: stage.proxy.answers_lost == 20, "writes were answered")
+        for lost in range(1, 21):
+            stage.proxy.lose_answers(1, to=b"\r\ncommit\r\n")
+            await until(lambda lost=lost: stage.proxy.answers_lost == lost, "writes are answered")
+            await stage.edits(1)
 
 
 class Slow(Fault):

@@ -33,7 +33,7 @@ class _Connection:
     dead: bool = False
     """Nothing arrives any more, in either direction, and nobody is told."""
     unanswered: bool = False
-    """A write was passed on, and its answer is to be lost."""
+    """A request was passed on whose answer is to be lost."""
     tasks: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -48,11 +48,11 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.answers_lost = 0
-        """How many answers to writes were swallowed so far."""
+        """How many answers were swallowed by `lose_answers` so far."""
         self._target = target
         self._connections: set[_Connection] = set()
         self._swallowing = False
-        self._losing = 0
+        self._losing, self._to = 0, b""
         self._latency_s = 0.0
         self._piece = _PIECE
         self._bytes_per_s = 0
@@ -85,9 +85,9 @@ class Proxy:
         """Reset all connections."""
         self._portal.call(self._cut)
 
-    def lose_answers(self, number: int) -> None:
-        """Pass on the next so many writes (EVALSHA), swallow the answers, and reset the connections."""
-        self._losing = number
+    def lose_answers(self, number: int, to: bytes) -> None:
+        """Pass on the next so many requests that hold these bytes, swallow the answers, and reset the connections."""
+        self._losing, self._to = number, to
 
     def delay(self, seconds: float) -> None:
         """Let everything take so much longer, each way."""
@@ -157,7 +157,7 @@ class Proxy:
             await _sleep(self._latency_s)
         if connection.dead:
             return
-        if direction == "up" and self._losing and b"EVALSHA" in data:
+        if direction == "up" and self._losing and self._to in data:
             self._losing -= 1
             connection.unanswered = True
         if direction == "down" and connection.unanswered:

@@ -57,9 +57,9 @@ def test_after_healing_new_connections_work_and_the_old_ones_never(proxy: Proxy,
             ask(client)
 
 
-def test_answers_to_writes_are_lost_after_the_write(proxy: Proxy, client: socket.socket, redis_server: RedisServer):
+def test_answers_are_lost_after_the_request_was_done(proxy: Proxy, client: socket.socket, redis_server: RedisServer):
     script = redis_server.ask("SCRIPT", "LOAD", "return redis.call('INCR', KEYS[1])")
-    proxy.lose_answers(1)
+    proxy.lose_answers(1, to=b"EVALSHA")
 
     assert ask(client) == PONG
     with pytest.raises(ConnectionResetError):
