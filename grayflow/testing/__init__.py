@@ -1,4 +1,4 @@
-"""What tests of services and of other stores need: a clock moved by hand, faults on command, the stores' contracts."""
+"""What tests of services and of other stores need: time moved by hand, faults on command, the stores' contracts."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,18 @@ if TYPE_CHECKING:
     from grayflow.testing.faults import Faulty
     from grayflow.testing.plugin import all_flag_combinations
     from grayflow.testing.settable import SettableClient
+    from grayflow.testing.virtual import VirtualClock, VirtualLoop
 
-__all__ = ["BoardContract", "FakeClock", "Faulty", "SettableClient", "StoreContract", "all_flag_combinations"]
+__all__ = [
+    "BoardContract",
+    "FakeClock",
+    "Faulty",
+    "SettableClient",
+    "StoreContract",
+    "VirtualClock",
+    "VirtualLoop",
+    "all_flag_combinations",
+]
 
 _HOMES = {
     "BoardContract": "contract",
@@ -18,6 +28,8 @@ _HOMES = {
     "Faulty": "faults",
     "SettableClient": "settable",
     "StoreContract": "contract",
+    "VirtualClock": "virtual",
+    "VirtualLoop": "virtual",
     "all_flag_combinations": "plugin",
 }
 
