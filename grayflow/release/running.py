@@ -8,6 +8,7 @@ belongs to a task of its own, see `grayflow.client.owner`.
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -99,8 +100,8 @@ class Running:
         """Do the same in that context."""
         if self._tasks is None:
             return False
-        tasks = self._tasks
-        context.run(lambda: tasks.start_soon(function, *args, name=f"grayflow {name}"))
+        begin: Callable[[], object] = partial(self._tasks.start_soon, function, *args, name=f"grayflow {name}")
+        context.run(begin)
         return True
 
     async def _work(self) -> None:
