@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from grayflow.admin.admin import Admin
     from grayflow.admin.fleet import Seen
     from grayflow.admin.results import ImportReport, Removal, Saved
+    from grayflow.cleanup.announce import publish
     from grayflow.cleanup.event import SwitchOff, SwitchOn
     from grayflow.cleanup.means import CleanupStatus
     from grayflow.cleanup.options import CleanupOptions
+    from grayflow.cleanup.purge import Purge, purge_keys
     from grayflow.cleanup.retry import Retry
     from grayflow.client.client import Client
+    from grayflow.client.gate import Gate, Refusal
     from grayflow.client.health import Health, Readiness
     from grayflow.client.hooks import Hook, HookDetails
     from grayflow.client.scope import Override, Scope
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConflictError,
         FlagError,
+        GateClosedError,
         GrayflowError,
         HistoryGoneError,
         InvalidFlagError,
@@ -96,6 +100,8 @@ __all__ = [
     "FlagError",
     "FlagIs",
     "Fleet",
+    "Gate",
+    "GateClosedError",
     "GrayflowError",
     "Hash",
     "Health",
@@ -118,11 +124,13 @@ __all__ = [
     "Position",
     "Problem",
     "Process",
+    "Purge",
     "ReadOnlyError",
     "Readiness",
     "Reason",
     "Record",
     "Records",
+    "Refusal",
     "ReleaseError",
     "Removal",
     "Retry",
@@ -149,18 +157,23 @@ __all__ = [
     "UnopenedError",
     "__version__",
     "open_store",
+    "publish",
+    "purge_keys",
 ]
 
 _HOMES = {
     "admin.admin": "Admin",
     "admin.fleet": "Seen",
     "admin.results": "ImportReport Removal Saved",
+    "cleanup.announce": "publish",
     "cleanup.event": "SwitchOff SwitchOn",
     "cleanup.means": "CleanupStatus",
     "cleanup.options": "CleanupOptions",
+    "cleanup.purge": "Purge purge_keys",
     "cleanup.retry": "Retry",
     "client.client": "Client",
     "client.health": "Health Readiness",
+    "client.gate": "Gate Refusal",
     "client.hooks": "Hook HookDetails",
     "client.scope": "Override Scope",
     "client.states": "HealthState",
@@ -175,9 +188,9 @@ _HOMES = {
     "core.position": "Position",
     "core.snapshot": "Snapshot",
     "errors": (
-        "ConfigurationError ConflictError FlagError GrayflowError HistoryGoneError InvalidFlagError LifetimeError "
-        "MismatchError MissingExtraError NotInitializedError Problem ReadOnlyError ReleaseError ShadowWriteError "
-        "StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError UnopenedError"
+        "ConfigurationError ConflictError FlagError GateClosedError GrayflowError HistoryGoneError InvalidFlagError "
+        "LifetimeError MismatchError MissingExtraError NotInitializedError Problem ReadOnlyError ReleaseError "
+        "ShadowWriteError StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError UnopenedError"
     ),
     "store.board": "Board Lease Member Record Records",
     "store.fleet": "Fleet Process",

@@ -19,6 +19,7 @@ What grayflow raises, grouped by what the caller can do next.
     │   ├── UnopenedError         there is no implementation to answer: the default one cannot be opened
     │   ├── ShadowWriteError      code that runs only to be compared wanted to change something
     │   └── MismatchError         what is compared differs, and a test asked to be told
+    ├── GateClosedError           a task was called whose flag is off; it was not run
     └── LifetimeError             used before entering, after closing, from another loop or after a fork
 
 Evaluation raises none of these: it answers with the caller's default and puts the cause into the decision.
@@ -33,6 +34,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "FlagError",
+    "GateClosedError",
     "GrayflowError",
     "HistoryGoneError",
     "InvalidFlagError",
@@ -275,6 +277,27 @@ class MismatchError(ReleaseError):
     def __str__(self) -> str:
         told = "; ".join(f"candidate {name!r}: {answer} ({outcome})" for name, outcome, answer in self.outcomes)
         return f"parallel run {self.run!r} differs. Control: {self.control}; {told}"
+
+
+class GateClosedError(GrayflowError):
+    """
+    A gated task was called while its flag was off; it was not run.
+
+    Raised where the gate says `"delay"` or `"dead-letter"` and nothing around it knows how to do that: whoever runs
+    the task can, by its own means.
+    """
+
+    def __init__(self, key: str, *, task: str = "", otherwise: str = "", delay_s: float = 0.0) -> None:
+        super().__init__(key)
+        self.key = key
+        self.task = task
+        self.otherwise = otherwise
+        self.delay_s = delay_s
+
+    def __str__(self) -> str:
+        remedies = {"delay": f" It is to be tried again after {self.delay_s:g} s.", "dead-letter": " It is to be kept."}
+        remedy = remedies.get(self.otherwise, "")
+        return f"{self.task or 'a task'} was not run: its gate, flag {self.key!r}, is closed.{remedy}"
 
 
 class LifetimeError(_Told):

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from grayflow.client.carry import carried_context, carried_token, packed
 from grayflow.client.evaluator import UNKNOWN, Evaluator
+from grayflow.client.gate import ContextOf, Gate, Otherwise
 from grayflow.client.live import Live
 from grayflow.client.scope import Frames, Override, Scope
-from grayflow.core.context import Context
+from grayflow.core.context import Context, as_context
 from grayflow.core.decision import Decision
 from grayflow.core.frozen import FrozenDict, FrozenList
 from grayflow.core.outcomes import finish
 from grayflow.core.position import Position
 from grayflow.core.snapshot import Snapshot
+from grayflow.store.given import Duration
 
 __all__ = ["AnyContext", "Asking"]
 
@@ -191,12 +194,88 @@ class Asking:
         """
         return Override(self._evaluator, {**(values or {}), **flags})
 
+    # Work that is done elsewhere, and later
+
+    def gate(
+        self,
+        key: str,
+        *,
+        otherwise: Otherwise = "drop",
+        delay: Duration = 60.0,
+        context: ContextOf | None = None,
+        variant: str | None = None,
+        default: bool = False,
+    ) -> Gate:
+        """
+        Let a task run only while a flag is on; the flag is asked when the task runs.
+
+            @broker.task
+            @flags.gate("payment_v2", otherwise="delay", context=lambda order: {"user_id": order["user"]})
+            async def charge(order: dict[str, Any]) -> None: ...
+
+        For async functions and others; those that are not async decide by `peek`. With Celery and taskiq the
+        integrations do what is asked for; elsewhere a dropped call returns `None`, and the others raise
+        `GateClosedError` for the worker to deal with.
+
+        Args:
+            key: The flag.
+            otherwise: What becomes of a call while the gate is closed: `"drop"` (it is gone), `"delay"` (it comes again
+                later) or `"dead-letter"` (it is kept where nobody runs it); or a function of the `Refusal`, whose
+                result is the call's, and whose exception too.
+            delay: How much later, seconds or a `timedelta`.
+            context: A function of the task's arguments that makes the context; the scope's if left out.
+            variant: Open while this variant is served, for flags that are not boolean; else while the flag is on.
+            default: Whether the gate is open where there is no answer: no such flag, no flags yet. To drop work because
+                the flags have not arrived is seldom right: give `True`, or delay.
+
+        Returns:
+            The decorator. The function has it as its attribute `gate`.
+
+        Raises:
+            ConfigurationError: an option cannot be used; on decorating, that the function cannot be guarded.
+        """
+        return Gate(self, key, otherwise=otherwise, delay=delay, context=context, variant=variant, default=default)
+
+    def carry(self, context: AnyContext = None) -> dict[str, str]:
+        """
+        Return headers for a message: `carried` opens a scope at the other end, of flags at least as new as these here.
+
+            await charge.kicker().with_labels(**flags.carry(ctx)).kiq(order)             # taskiq
+            charge.apply_async((order,), headers=flags.carry(ctx))                       # Celery
+
+        Args:
+            context: Sent too, as JSON, if given. Whoever can read the messages can read it.
+
+        Raises:
+            ConfigurationError: the context holds what cannot be written as JSON, or is larger than 64 KiB.
+            TypeError: it is neither a `Context` nor a mapping.
+        """
+        return packed(self.position, None if context is None else as_context(context, self._context_type))
+
+    def carried(self, headers: Mapping[str, Any], context: AnyContext = None) -> Scope:
+        """
+        Return the scope for a message that was sent with `carry`: `async with flags.carried(message.headers):`.
+
+        It waits for the flags that the sender had, see `scope`. Headers that are missing or damaged cost nothing but
+        what they would have said.
+
+        Args:
+            headers: The message's.
+            context: Instead of the one that is carried.
+        """
+        return self.scope(carried_context(headers) if context is None else context, at_least=carried_token(headers))
+
     # The flags
 
     @property
     def frames(self) -> Frames:
         """Where this place of the program finds its unit of work; for what is built upon clients."""
         return self._frames
+
+    @property
+    def context_type(self) -> type[Context]:
+        """The class of its contexts."""
+        return self._context_type
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -163,8 +163,24 @@ class Scope:
         self._at_least = at_least
         self._pin = pin
         self._context = None if context is None else as_context(context, host.context_type)
+        self._reached: Frame | None = None
         self._frame: Frame | None = None
         self._token: Token[Frame] | None = None
+
+    async def wait(self) -> Self:
+        """
+        Wait for `at_least` now, before the block; then the block may be a plain `with`, and in another thread.
+
+        For code without an event loop, whose client lives in a thread of its own: `flags_thread.call(scope.wait)`.
+
+        Raises:
+            LifetimeError: the block was entered already.
+        """
+        self._check_new()
+        if self._at_least is not None:
+            self._reached = await self._host.pin_at_least(self._context, self._at_least)
+            self._at_least = None
+        return self
 
     @property
     def context(self) -> Context | None:
@@ -182,16 +198,16 @@ class Scope:
                 "at_least waits for a change, so the block is: async with flags.scope(..., at_least=token):"
             )
         self._check_new()
+        if self._reached is not None:
+            return self._enter(self._reached)
         return self._enter(self._host.pin(self._context) if self._pin else self._host.bind(self._context))
 
     def __exit__(self, *exc: object) -> None:
         self._leave()
 
     async def __aenter__(self) -> Self:
-        if self._at_least is None:
-            return self.__enter__()
-        self._check_new()
-        return self._enter(await self._host.pin_at_least(self._context, self._at_least))
+        await self.wait()
+        return self.__enter__()
 
     async def __aexit__(self, *exc: object) -> None:
         self._leave()
