@@ -190,7 +190,8 @@ _HOMES = {
     "errors": (
         "ConfigurationError ConflictError FlagError GateClosedError GrayflowError HistoryGoneError InvalidFlagError "
         "LifetimeError MismatchError MissingExtraError NotInitializedError Problem ReadOnlyError ReleaseError "
-        "ShadowWriteError StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError UnopenedError"
+        "ShadowWriteError StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError "
+        "UnopenedError"
     ),
     "store.board": "Board Lease Member Record Records",
     "store.fleet": "Fleet Process",

@@ -160,6 +160,5 @@ async def test_a_scope_that_waits_for_nothing_pins_when_it_is_entered(flags: Cli
 
 
 async def test_a_scope_cannot_wait_inside_its_own_block(flags: Client):
-    with flags.scope() as scope:
-        with pytest.raises(LifetimeError):
-            await scope.wait()
+    with flags.scope() as scope, pytest.raises(LifetimeError):
+        await scope.wait()

@@ -201,16 +201,16 @@ async def test_the_application_may_say_what_becomes_of_it(flags: Client):
 
 
 async def test_what_the_application_says_may_be_awaited_and_may_raise(flags: Client):
-    class Later(Exception):
+    class LaterError(Exception):
         pass
 
     async def later(_: Refusal) -> None:
-        raise Later
+        raise LaterError
 
     @flags.gate("f", otherwise=later)
     async def charge() -> None: ...
 
-    with pytest.raises(Later):
+    with pytest.raises(LaterError):
         await charge()
 
 
