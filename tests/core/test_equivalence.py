@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -17,6 +18,8 @@ from grayflow.core.snapshot import Builder, Links, Snapshot
 from grayflow.testing.strategies import contexts, flag_sets, hostile_contexts, instants
 
 # The heart of the library: thousands of examples where other properties look at hundreds.
+pytestmark = pytest.mark.timeout(300)  # thousands of examples, on a machine that may be busy
+
 THOROUGH = settings(max_examples=6 * settings().max_examples)
 INSTANTS = st.just(NO_INSTANT) | instants()
 EXTENSIONS = Extensions(
