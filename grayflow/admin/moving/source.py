@@ -15,6 +15,8 @@ __all__ = ["Model", "Options", "chosen_environment", "listed", "of_type", "read_
 
 M = TypeVar("M", bound="Model")
 
+_DEEPEST = 100
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody who moves says about the system left behind; see `translate`."""
@@ -54,7 +56,22 @@ def read_source(data: bytes | str, format_: TextFormat | None) -> dict[str, Any]
         raise ConfigurationError(f"the export is no {'YAML' if format_ == 'yaml' else 'JSON'}: {error}") from error
     if not isinstance(found, dict):
         raise ConfigurationError("the export is not a JSON object")
+    if _is_deep(found):
+        raise ConfigurationError(f"the export is nested deeper than {_DEEPEST} levels")
     return found
+
+
+def _is_deep(value: Any) -> bool:
+    level, inner = 0, [value]
+    while inner and level <= _DEEPEST:
+        level += 1
+        inner = [
+            one
+            for outer in inner
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(one, dict | list)
+        ]
+    return level > _DEEPEST
 
 
 def of_type(model: type[M], value: Any) -> M:

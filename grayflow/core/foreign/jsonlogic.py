@@ -13,7 +13,7 @@ from typing import Any
 from grayflow.core.semver import version
 from grayflow.core.values import as_number
 
-__all__ = ["evaluate", "operation", "truth"]
+__all__ = ["KNOWN", "evaluate", "operation", "truth"]
 
 _NAN = math.nan
 
@@ -327,3 +327,6 @@ _EAGER: Mapping[str, Callable[..., Any]] = {
     "ends_with": _on_text(str.endswith),
     "sem_ver": _sem_ver,
 }
+
+KNOWN = frozenset({"var", "missing", *_LAZY, *_EAGER})
+"""The operations that can be evaluated."""

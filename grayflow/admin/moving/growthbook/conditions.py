@@ -73,10 +73,10 @@ class Conditions:
             self._ledger.left_out(path, str(error), "the rule never matches, as in GrowthBook")
             return NEVER
 
-    def inlined(self, given: Any) -> Any:
-        """Return a condition with the values of saved groups in their places."""
+    def inlined(self, given: Any, within: tuple[Any, ...] = ()) -> Any:
+        """Return a condition with what saved groups hold in their places; one that is within itself holds nobody."""
         if isinstance(given, list):
-            return [self.inlined(one) for one in given]
+            return [self.inlined(one, within) for one in given]
         if not isinstance(given, Mapping):
             return given
         found: dict[str, Any] = {}
@@ -85,10 +85,11 @@ class Conditions:
                 values = self._groups.values(wanted)
                 found["$in" if name == "$inGroup" else "$nin"] = values
             elif name == "$savedGroup":
-                inner = self._groups.condition_of(wanted)
-                found["$and"] = [*found.get("$and", []), {"$not": {}} if inner is None else self.inlined(inner)]
+                inner = None if wanted in within else self._groups.condition_of(wanted)
+                said = {"$not": {}} if inner is None else self.inlined(inner, (*within, wanted))
+                found["$and"] = [*found.get("$and", []), said]
             else:
-                found[name] = self.inlined(wanted)
+                found[name] = self.inlined(wanted, within)
         return found
 
     def _whole(self, given: Any, path: str, *, holds: bool) -> Condition:
