@@ -9,8 +9,7 @@ import argparse
 import sys
 import time
 
-from tests.simulation.play import Outcome, play, shrink
-from tests.simulation.script import Script, draw
+from tests.simulation.play import play, report
 
 
 def main() -> int:
@@ -23,20 +22,8 @@ def main() -> int:
 
 
 def _one(seed: int) -> int:
-    script, outcome = draw(seed), play(seed)
-    if outcome.violation is not None:
-        script = shrink(seed)
-        outcome = play(seed, script)
-    _print_schedule(seed, script, outcome)
-    return outcome.violation is not None
-
-
-def _print_schedule(seed: int, script: Script, outcome: Outcome) -> None:
-    print(*(f"{name}={value}" for name, value in script.settings._asdict().items()))
-    print(outcome.told())
-    drawn = len(draw(seed).steps)
-    print(f"seed {seed}: {len(script.steps)} of {drawn} steps, trace {outcome.fingerprint}")
-    print("all is well" if outcome.violation is None else f"VIOLATED: {outcome.violation}")
+    print(report(seed))
+    return play(seed).violation is not None
 
 
 def _many(start: int, end: int) -> int:

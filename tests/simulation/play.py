@@ -63,6 +63,21 @@ def shrink(seed: int) -> Script:
     return script
 
 
+def report(seed: int) -> str:
+    """Return what to read of a schedule: all that happened, of a failing one in as few steps as will do."""
+    script, outcome = draw(seed), play(seed)
+    drawn = len(script.steps)
+    if outcome.violation is not None:
+        script = shrink(seed)
+        outcome = play(seed, script)
+    settings = " ".join(f"{name}={value}" for name, value in script.settings._asdict().items())
+    return (
+        f"{settings}\n{outcome.told()}\n"
+        f"{len(script.steps)} of {drawn} steps, trace {outcome.fingerprint}: {outcome.violation or 'all is well'}\n"
+        f"python -m tests.simulation --seed {seed}"
+    )
+
+
 def _word(value: object) -> str:
     return value.token() if isinstance(value, Position) else str(value)
 

@@ -14,7 +14,8 @@ from grayflow.replica.holder import Held, Holder
 from grayflow.replica.replica import Replica
 from grayflow.replica.sync import Sync
 from grayflow.replica.trail import Trail
-from tests.simulation.play import play
+from tests.simulation.play import play, report
+from tests.simulation.script import draw
 
 WITHIN = 2000
 
@@ -73,6 +74,17 @@ def test_a_broken_replica_is_found(fault: str):
         found = next((violation for seed in range(WITHIN) if (violation := play(seed).violation)), None)
 
     assert found is not None
+
+
+def test_a_failing_schedule_is_reported_short_and_with_the_command_that_repeats_it():
+    with broken(*FAULTS["ignores gaps"]):
+        seed = next(seed for seed in range(WITHIN) if len(draw(seed).steps) > 10 and play(seed).violation is not None)
+
+        told = report(seed).splitlines()
+
+    assert len([line for line in told if " STEP " in line]) <= 3
+    assert "nobody asks, although a gap was heard" in told[-2]
+    assert told[-1] == f"python -m tests.simulation --seed {seed}"
 
 
 @contextmanager

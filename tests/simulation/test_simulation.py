@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.play import play, shrink
+from tests.simulation.play import play, report
 
 SCHEDULES = 10_000 if os.environ.get("CI") else 1_000
 PARTS = 10
@@ -18,15 +18,7 @@ PARTS = 10
 def test_all_promises_hold_in_every_schedule(part: int):
     for seed in range(part, SCHEDULES, PARTS):
         if play(seed).violation is not None:
-            pytest.fail(told(seed), pytrace=False)
-
-
-def told(seed: int) -> str:
-    """Return what to read of a schedule that failed, and how to see it again."""
-    script = shrink(seed)
-    outcome = play(seed, script)
-    lines = outcome.told().splitlines()[-40:]
-    return "\n".join([*lines, f"{outcome.violation}", f"python -m tests.simulation --seed {seed}"])
+            pytest.fail(report(seed), pytrace=False)
 
 
 def test_one_seed_is_one_story():

@@ -12,7 +12,7 @@ from tests.simulation.store import SimulatedStore
 
 
 class TestSimulatedStore(StoreContract):
-    @pytest.fixture
-    def open_store(self) -> OpenStore:
-        server, network = Server(), Network(Random(1))
+    @pytest.fixture(params=[0.0, 0.0005], ids=["near", "far"])
+    def open_store(self, request: pytest.FixtureRequest) -> OpenStore:
+        server, network = Server(), Network(Random(1), latency_s=request.param)
         return lambda: SimulatedStore(server, network)
