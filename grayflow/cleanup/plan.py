@@ -230,7 +230,7 @@ def rebased(case: Case, now: int) -> Job:
         return structs.replace(job, epoch=site.epoch, done=done, wanted=site.generation)
     done = _settled(site, job)
     done = min(job.done, done) if case.shared and same else done
-    if same and done == job.done and not job.unfinished:
+    if same and done == job.done and job.wanted <= site.generation and not job.unfinished:
         return job
     job = job.supersede(now) if job.unfinished else job
     return structs.replace(job, epoch=site.epoch, done=done, wanted=max(done, 0))
