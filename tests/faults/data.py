@@ -1,5 +1,7 @@
 """What happens to the data, on a server that is well."""
 
+import shutil
+
 from grayflow.store.port import SCHEMA
 from tests.faults.fault import Fault
 from tests.faults.fill import fill
@@ -59,7 +61,7 @@ class RestoredInPlace(Fault):
 
 
 class Emptied(Fault):
-    """Somebody runs FLUSHALL."""
+    """Somebody runs FLUSHALL: no flags are better than the last good ones, until an operator says so."""
 
     name = "emptied (FLUSHALL)"
     forgets = True
@@ -75,8 +77,19 @@ class Emptied(Fault):
         await stage.follow_advice(stage.folder / "flags.json")
 
 
+class KilledAndEmpty(Emptied):
+    """The process dies and comes back with nothing."""
+
+    name = "killed, back without data"
+
+    async def strike(self, stage: Stage) -> None:
+        await stage.kill()
+        shutil.rmtree(stage.server.folder / "appendonlydir")
+        await stage.start()
+
+
 class EmptiedAndRestored(Emptied):
-    """As above, and the backup of the server is put back: the same life goes on, and nobody has to say anything."""
+    """FLUSHALL, and the backup of the server is put back: the same life goes on, and nobody has to say anything."""
 
     name = "emptied, backup restored"
     options = ()
@@ -126,6 +139,7 @@ FAULTS: tuple[type[Fault], ...] = (
     RewoundAndOvertaken,
     RestoredInPlace,
     Emptied,
+    KilledAndEmpty,
     EmptiedAndRestored,
     Foreign,
     Newer,

@@ -110,6 +110,19 @@ class ThinLine(Fault):
         stage.proxy.heal()
 
 
+class ThinLoad(ThinLine):
+    """As above, and everything has to be loaded anew."""
+
+    name = "thin line, everything anew"
+    quick = False
+
+    async def strike(self, stage: Stage) -> None:
+        stage.proxy.throttle(100 * stage.setting.flags)  # it takes several seconds
+
+    async def meanwhile(self, stage: Stage) -> None:
+        await stage.seen(await stage.store.init(replaces=["*"]))
+
+
 class Forgotten(Fault):
     """A firewall forgets the connections: on those that there are nothing arrives any more, new ones work."""
 
@@ -145,4 +158,5 @@ FAULTS: tuple[type[Fault], ...] = (
     Slow,
     Dripping,
     ThinLine,
+    ThinLoad,
 )

@@ -1,7 +1,6 @@
 """What happens to the server as a process, and to its connections."""
 
 import os
-import shutil
 import socket
 
 from tests.faults.fault import Fault
@@ -22,25 +21,6 @@ class Killed(Fault):
 
     async def heal(self, stage: Stage) -> None:
         await stage.start()
-
-
-class KilledAndEmpty(Fault):
-    """The process dies and comes back with nothing: no flags are better than the last good ones."""
-
-    name = "killed, back without data"
-    forgets = True
-    remedy = "grayflow init --replace"
-
-    async def prepare(self, stage: Stage) -> None:
-        await stage.cli("export", str(stage.folder / "flags.json"))
-
-    async def strike(self, stage: Stage) -> None:
-        await stage.kill()
-        shutil.rmtree(stage.server.folder / "appendonlydir")
-        await stage.start()
-
-    async def heal(self, stage: Stage) -> None:
-        await stage.follow_advice(stage.folder / "flags.json")
 
 
 class ConnectionsKilled(Fault):
@@ -176,7 +156,6 @@ class Refused(Fault):
 
 FAULTS: tuple[type[Fault], ...] = (
     Killed,
-    KilledAndEmpty,
     ConnectionsKilled,
     Frozen,
     Busy,
