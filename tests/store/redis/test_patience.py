@@ -81,6 +81,23 @@ async def test_a_load_that_takes_longer_than_the_time_out_is_not_cut(server: Red
         assert clock.monotonic() - began > 0.6  # or it was never slow, and nothing is proved
 
 
+@pytest.mark.parametrize("verb", ["changes", "history"])
+async def test_changes_that_take_longer_than_the_time_out_are_not_cut(server: RedisServer, verb: str) -> None:
+    async with RedisStore(server.url) as store:
+        start = await store.init()
+        made = await put(store, *(edit("f", b"%d" % number + b"x" * 100_000) for number in range(3)))
+
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(throttled(server.port, bytes_per_s=500_000))
+        store = await stack.enter_async_context(RedisStore(f"redis://127.0.0.1:{port}/0?timeout=0.2"))
+        began = clock.monotonic()
+
+        found = await store.changes(start) if verb == "changes" else await store.history()
+
+        assert {change.position for change in found or ()} == {change.position for change in made}
+        assert clock.monotonic() - began > 0.6
+
+
 async def test_a_load_from_a_server_that_freezes_is_given_up(server: RedisServer) -> None:
     async with RedisStore(server.url + "?timeout=0.2&connect_timeout=0.2") as store:
         await store.init()
