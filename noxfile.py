@@ -84,6 +84,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Ten minutes of random faults and edits under twenty clients; the last figures are in `benchmarks/README.md`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print how fast things are, as ratios; the figures of one machine are in `benchmarks/README.md`."""
     session.install("-e", ".[test]")
