@@ -22,7 +22,7 @@ from grayflow.store.given import Duration, refused, seconds
 if TYPE_CHECKING:
     from grayflow.client.asking import Asking
 
-__all__ = ["ContextOf", "Gate", "Otherwise", "Policy", "Refusal", "gate_of", "refusing"]
+__all__ = ["ContextOf", "Gate", "Otherwise", "Policy", "Refusal", "gate_of", "name_of", "refuse_plainly", "refusing"]
 
 log = logging.getLogger("grayflow.gate")
 
@@ -42,7 +42,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """The flag."""
     decision: Decision
     task: str
-    """Module and name of the function."""
+    """Module and name of the function, see `name_of`."""
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     otherwise: Policy | None
@@ -147,14 +147,14 @@ class Gate:
         refusal = Refusal(
             key=self.key,
             decision=decision,
-            task=_name(function),
+            task=name_of(function),
             args=args,
             kwargs=kwargs,
             otherwise=None if callable(otherwise) else otherwise,
             delay_s=self.delay_s,
         )
         self._count(refusal)
-        return (otherwise if callable(otherwise) else refusing.get() or _plainly)(refusal)
+        return (otherwise if callable(otherwise) else refusing.get() or refuse_plainly)(refusal)
 
     def _count(self, refusal: Refusal) -> None:
         self.refused += 1
@@ -177,12 +177,19 @@ def gate_of(function: Any) -> Gate | None:
     return found if isinstance(found, Gate) else None
 
 
-def _plainly(refusal: Refusal) -> None:
+def refuse_plainly(refusal: Refusal) -> None:
+    """
+    Do what is asked for where there is no worker: nothing, for a call that is dropped.
+
+    Raises:
+        GateClosedError: the call is not to be lost.
+    """
     if refusal.otherwise != "drop":
         raise refusal.error()
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """Return module and name of a function."""
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 
@@ -194,5 +201,5 @@ def _check_function(function: Any, gate: Gate) -> bool:
         raise refused("what is gated", function, "decorate a function that does its work when it is called")
     awaited = inspect.iscoroutinefunction(function)
     if not awaited and inspect.iscoroutinefunction(gate.otherwise):
-        raise refused("otherwise", gate.otherwise, f"{_name(function)} is not async, so this must not be either")
+        raise refused("otherwise", gate.otherwise, f"{name_of(function)} is not async, so this must not be either")
     return awaited
