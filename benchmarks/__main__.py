@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-NAMES = ("evaluate", "load", "propagation")
+NAMES = ("evaluate", "load", "propagation", "herd")
 
 
 def main() -> None:
