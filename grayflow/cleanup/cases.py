@@ -7,6 +7,7 @@ if nobody alive has them, somebody has to notice.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 import msgspec
 
@@ -14,22 +15,54 @@ from grayflow.cleanup.handlers import Handler
 from grayflow.cleanup.plan import Case
 from grayflow.cleanup.sites import Site, site, variants
 from grayflow.replica.view import View
-from grayflow.store.board import Record
+from grayflow.store.board import Record, Records
 from grayflow.store.fleet import Fleet
-from grayflow.store.jobs import Job, Registration, first_mark, read_job
+from grayflow.store.jobs import Job, Registration, first_mark, job_name, read_job
 
-__all__ = ["Entry", "Sight", "first_job", "foreign_cases", "own_cases", "read_entries"]
+__all__ = ["Entries", "Entry", "Sight", "first_job", "foreign_cases", "own_cases"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a job."""
 
-    job: Job
+    job: Job | None
+    """`None` if it was only claimed, or nothing of ours wrote it: the job begins anew."""
     version: int
     owner: str | None
     """Of the lease, `None` if there is none or it is over."""
     until: int
     """When the lease ends."""
+
+
+class Entries:
+    """
+    All records at one instant.
+
+    Args:
+        found: As the board gave them.
+    """
+
+    def __init__(self, found: Records) -> None:
+        self._by_name = {name: _entry(record, found.now) for name, record in found.records.items()}
+        self.jobs: dict[tuple[str, str], list[Job]] = {}
+        """By handler and flag."""
+        for entry in self._by_name.values():
+            if entry.job is not None:
+                self.jobs.setdefault((entry.job.handler, entry.job.flag), []).append(entry.job)
+
+    def get(self, handler: str, flag: str, variant: str) -> Entry | None:
+        """Return one record, `None` if there is none."""
+        return self._by_name.get(job_name(handler, flag, variant))
+
+
+def _entry(record: Record, now: int) -> Entry:
+    lease = record.lease if record.lease is not None and record.lease.until > now else None
+    return Entry(
+        job=read_job(record.value),
+        version=record.version,
+        owner=None if lease is None else lease.owner,
+        until=0 if lease is None else lease.until,
+    )
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -43,32 +76,8 @@ class Sight(msgspec.Struct, frozen=True):
         return site(self.view, flag, variant, self.instant)
 
 
-Key = tuple[str, str]
-"""Handler and flag."""
-
 Working = Callable[[str], "int | None"]
 """The generation of a job, by the name of its record, that this process is at work on."""
-
-
-def read_entries(records: Mapping[str, Record], now: int) -> dict[Key, dict[str, Entry]]:
-    """
-    Return the jobs by handler and flag, then by variant.
-
-    A record that was only claimed, or that no release of ours wrote, is as good as none: the job begins anew.
-    """
-    found: dict[Key, dict[str, Entry]] = {}
-    for record in records.values():
-        job = read_job(record.value)
-        if job is None:
-            continue
-        lease = record.lease if record.lease is not None and record.lease.until > now else None
-        found.setdefault((job.handler, job.flag), {})[job.variant] = Entry(
-            job=job,
-            version=record.version,
-            owner=None if lease is None else lease.owner,
-            until=0 if lease is None else lease.until,
-        )
-    return found
 
 
 def first_job(handler: Handler, born: Sight, now: Site) -> Job:
@@ -103,7 +112,7 @@ def first_job(handler: Handler, born: Sight, now: Site) -> Job:
 
 def own_cases(
     handlers: Iterable[Handler],
-    entries: Mapping[Key, Mapping[str, Entry]],
+    entries: Entries,
     sight: Sight,
     *,
     births: Mapping[str, Sight],
@@ -126,20 +135,19 @@ def own_cases(
     broken = tuple(befores)
     for handler in handlers:
         for flag in handler.flags:
-            held = entries.get((handler.name, flag), {})
             names = variants(sight.view, flag) if handler.variant is None else (handler.variant,)
+            held = (job.variant for job in entries.jobs.get((handler.name, flag), ()))
             for variant in dict.fromkeys((*names, *held)):
-                now, entry = sight.site(flag, variant), held.get(variant)
-                job = first_job(handler, births.get(handler.name, sight), now) if entry is None else entry.job
+                now, entry = sight.site(flag, variant), entries.get(handler.name, flag, variant)
+                job = first_job(handler, births.get(handler.name, sight), now)
                 at_work = working(job.name)
-                mine = entry is None or entry.owner is None or entry.owner == owner
                 yield Case(
-                    job=job,
+                    job=job if entry is None or entry.job is None else entry.job,
                     site=now,
                     version=0 if entry is None else entry.version,
                     limit=handler.retry.attempts,
                     after=handler.after,
-                    busy=None if mine or entry is None else entry.until,
+                    busy=None if entry is None or entry.owner in (None, owner) else entry.until,
                     working=at_work,
                     broken=bool(broken),
                     flipped=any(_flipped(one.site(flag, variant), now) for one in broken),
@@ -149,7 +157,7 @@ def own_cases(
 
 def foreign_cases(
     registrations: Iterable[Registration],
-    entries: Mapping[Key, Mapping[str, Entry]],
+    entries: Entries,
     sight: Sight,
     *,
     fleet: Fleet,
@@ -172,41 +180,45 @@ def foreign_cases(
         for flag in one.flags:
             names = variants(sight.view, flag) if one.variant is None else (one.variant,)
             wanted.update(dict.fromkeys((one.handler, flag, variant) for variant in names))
-    for (handler, flag), held in entries.items():
-        if handler not in own:
-            wanted.update(dict.fromkeys((handler, flag, variant) for variant in held))
+    for job in chain.from_iterable(entries.jobs.values()):
+        # Of a handler that was forgotten, what is finished stays so, whatever is switched.
+        if job.handler not in own and (job.unfinished or job.handler in known):
+            wanted[job.handler, job.flag, job.variant] = None
     for handler, flag, variant in wanted:
-        case = _foreign(known.get(handler), entries.get((handler, flag), {}).get(variant), sight.site(flag, variant))
-        if case is not None:
-            covered = handler in known and known[handler].covers(flag, variant)
+        registration = known.get(handler)
+        covered = registration is not None and registration.covers(flag, variant)
+        case = _foreign(registration, entries.get(handler, flag, variant), sight.site(flag, variant))
+        if case is not None and (covered or case.job.unfinished):
             yield msgspec.structs.replace(case, reported=covered and handler in alive)
 
 
 def _foreign(known: Registration | None, entry: Entry | None, now: Site) -> Case | None:
-    if entry is not None:
-        limit = entry.job.limit if known is None else known.limit
-        busy = None if entry.owner is None else entry.until
-        return Case(
-            job=entry.job,
-            site=now,
-            version=entry.version,
-            limit=limit,
-            after=entry.job.after,
-            busy=busy,
-            runnable=False,
+    if entry is not None and entry.job is not None:
+        job, limit = entry.job, entry.job.limit
+    elif known is not None:
+        job, limit = (
+            Job(
+                handler=known.handler,
+                flag=now.flag,
+                variant=now.variant,
+                switch=known.switch,
+                epoch=now.epoch,
+                done=first_mark(known.switch),
+                after=known.after,
+            ),
+            known.limit,
         )
-    if known is None:
+    else:
         return None
-    job = Job(
-        handler=known.handler,
-        flag=now.flag,
-        variant=now.variant,
-        switch=known.switch,
-        epoch=now.epoch,
-        done=first_mark(known.switch),
-        after=known.after,
+    return Case(
+        job=job,
+        site=now,
+        version=0 if entry is None else entry.version,
+        limit=limit,
+        after=job.after,
+        busy=None if entry is None or entry.owner is None else entry.until,
+        runnable=False,
     )
-    return Case(job=job, site=now, limit=known.limit, after=known.after, runnable=False)
 
 
 def _flipped(before: Site, now: Site) -> bool:

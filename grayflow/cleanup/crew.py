@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from grayflow.cleanup.alarm import Alarm
-from grayflow.cleanup.cases import Entry, Sight, foreign_cases, own_cases, read_entries
+from grayflow.cleanup.cases import Entries, Sight, foreign_cases, own_cases
 from grayflow.cleanup.duty import Duty
 from grayflow.cleanup.handlers import Handlers
 from grayflow.cleanup.means import Means
@@ -130,7 +130,7 @@ class Crew:
         self._means.time.hear(found.now)
         sight = Sight(view, self._means.instant())
         befores = tuple(self._breaks)
-        entries = read_entries(found.records, found.now)
+        entries = Entries(found)
         cases = self._own(entries, sight, befores)
         self._count(cases)
         foreign = await self._foreign(entries, sight) if sweeping else ()
@@ -144,9 +144,7 @@ class Crew:
             del self._breaks[: len(befores)]
         return self._wait_s(planned.next, found, sight)
 
-    def _own(
-        self, entries: Mapping[tuple[str, str], Mapping[str, Entry]], sight: Sight, befores: Iterable[Sight]
-    ) -> tuple[Case, ...]:
+    def _own(self, entries: Entries, sight: Sight, befores: Iterable[Sight]) -> tuple[Case, ...]:
         return tuple(
             own_cases(
                 self._handlers.of(self._means.scope),
@@ -184,7 +182,7 @@ class Crew:
         self._means.doubt()
         return False
 
-    async def _foreign(self, entries: Mapping[tuple[str, str], Mapping[str, Entry]], sight: Sight) -> tuple[Case, ...]:
+    async def _foreign(self, entries: Entries, sight: Sight) -> tuple[Case, ...]:
         """Return the jobs of handlers that this process does not have."""
         means = self._means
         span_s = min(_SWEEP_S, max(1.0, self._orphan_after_s / 4))

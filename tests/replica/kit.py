@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import anyio
 
-from grayflow.clock import SystemClock
+from grayflow.clock import Clock, SystemClock
 from grayflow.core.codec import to_bytes
 from grayflow.core.generations import Marks
 from grayflow.core.position import Position
@@ -50,8 +50,8 @@ async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> N
 class Rewinding(MemoryStore):
     """A memory store that can lose its newest changes, as servers do in a failover."""
 
-    def __init__(self, namespace: str = "default") -> None:
-        super().__init__(namespace)
+    def __init__(self, namespace: str = "default", *, clock: Clock | None = None) -> None:
+        super().__init__(namespace, clock=clock)
         self._saved: list[tuple[Any, ...]] = []
 
     def save(self) -> None:
