@@ -1,5 +1,6 @@
 """What a translation between two systems has to say: nothing is lost or bent without a remark."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -8,7 +9,7 @@ from grayflow.admin.formats import write_text
 from grayflow.core.codec import encode
 from grayflow.core.flag import Flag, Segment
 
-__all__ = ["Ledger", "Moved", "Remark", "Subject", "Weight"]
+__all__ = ["Ledger", "Moved", "Remark", "Subject", "Weight", "is_faithful"]
 
 Weight = Literal["refused", "left out", "changed", "note"]
 """
@@ -41,6 +42,11 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
         return f"{about}{place}: {self.what}; {self.instead}"
 
 
+def is_faithful(remarks: Iterable[Remark]) -> bool:
+    """Tell whether nothing is missing and nothing decides otherwise."""
+    return all(remark.weight == "note" for remark in remarks)
+
+
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """Another system's flag set as grayflow documents, and what is to be said about it."""
 
@@ -52,7 +58,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def faithful(self) -> bool:
         """Whether all of it was carried over and decides the same for everybody."""
-        return all(remark.weight == "note" for remark in self.remarks)
+        return is_faithful(self.remarks)
 
     def text(self) -> str:
         """Return the documents as JSON that `Admin.import_` and `grayflow import` read."""

@@ -13,6 +13,7 @@ from grayflow.admin.moving.remarks import Ledger
 from grayflow.admin.moving.source import Options, told_apart
 from grayflow.admin.moving.wording import in_order
 from grayflow.core.flag import Flag, Rule, Segment
+from grayflow.core.validate import foreign_hashes
 from grayflow.errors import ConfigurationError
 
 __all__ = ["translate"]
@@ -30,7 +31,11 @@ def translate(
     readable = dict(told_apart(Definition, _definitions(source), ledger, ASIDE))
     keys = legal_keys(readable)
     mover = _Mover(source, Conditions(attributes), options, ledger)
-    return [mover.flag(key, one, keys[key]) for key, one in readable.items()], []
+    flags = [mover.flag(key, one, keys[key]) for key, one in readable.items()]
+    if any(True for flag in flags for _ in foreign_hashes(flag)):
+        taken = f"ids are hashed in the way that flagd numbers {options.fractional}"
+        ledger.about("file").note("", "flagd has had three ways to hash ids; ask which one your clients have", taken)
+    return flags, []
 
 
 def _definitions(source: dict[str, Any]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from grayflow.core.foreign.jsonlogic import operation, truth
 from grayflow.core.semver import version
 from grayflow.core.values import as_number
 
-__all__ = ["Conditions"]
+__all__ = ["Conditions", "within_text_or_list"]
 
 _NUMERIC = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -192,8 +192,7 @@ class Conditions:
             if not isinstance(given, str | int | float) or isinstance(given, bool):
                 return None
             written = given if isinstance(given, str) else constant({"cat": [given]})
-            in_text = every([is_kind(where, "text"), attribute(where, "contains", written)])
-            return either([in_text, every([is_kind(where, "list"), attribute(where, "in", given)])])
+            return within_text_or_list(where, written, given)
         if not isinstance(given, list):
             return None
         return attribute(where, "equals", *given, absent=None in given) if given else NEVER
@@ -230,6 +229,12 @@ class Conditions:
     def is_version(self, where: Path) -> Condition:
         """Return the condition that an attribute is a version."""
         return attribute(where, "semver_ge", _lowest([0]), **_LENIENT)
+
+
+def within_text_or_list(where: Path, written: str, given: Any) -> Condition:
+    """Return the condition that an attribute is text with a part, or a list with an element."""
+    in_text = every([is_kind(where, "text"), attribute(where, "contains", written)])
+    return either([in_text, every([is_kind(where, "list"), attribute(where, "in", given)])])
 
 
 def _lowest(numbers: list[int]) -> str:
