@@ -77,8 +77,9 @@ class Expressions:
     def condition(self, condition: Condition, scope: Scope) -> Any:
         """Return the expression of a condition."""
         said = idiom(condition)
-        if said is not None:
-            return said
+        return self._plain(condition, scope) if said is None else said
+
+    def _plain(self, condition: Condition, scope: Scope) -> Any:
         match condition:
             case All(of=inner):
                 return self.every(inner, scope)
