@@ -190,14 +190,25 @@ class Duty:
         """Whether the switch is still the newest, and the job ours; from any thread."""
         if self._given_up() or (self._attempt is not None and self._attempt.stopping):
             return False
+        return self._overtaken() is None
+
+    def _overtaken(self) -> StopReason | None:
+        """Return why the switch is not what this process knows of any more, `None` if it is."""
         job = self._job
         now = self._means.site(self._means.holder.view, job.flag, job.variant)
-        return (now.state, now.generation, now.epoch) == (job.switch, job.wanted, job.epoch)
+        if now.state == "unknown":
+            return "unknown"
+        if now.epoch != job.epoch:
+            return "moved"
+        return None if (now.state, now.generation) == (job.switch, job.wanted) else "superseded"
 
     # After
 
     async def _end(self, outcome: Outcome) -> None:
         """Record how the attempt ended, however long the board stays away; unless somebody else takes over."""
+        if not outcome.failure:
+            # It may have returned early, because `still_off()` told it so before the plan did.
+            self._why = self._why or self._overtaken()
         if self._given_up():
             return
         self._ending = True
