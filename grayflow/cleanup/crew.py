@@ -137,7 +137,11 @@ class Crew:
         if not await self._comparable(view, (*cases, *foreign)):
             return _UNSURE_S
         planned = plan((*cases, *foreign), found.now, orphan_after_ns=round(self._orphan_after_s * 1e9))
-        changed = [await self._do(action, tasks) for action in planned.actions]
+        # What was claimed under a break that is not settled yet would be stopped for it in the next round, which kept
+        # the break unsettled in turn: with many jobs neither ever ended.
+        settling = bool(befores) and any(isinstance(action, Stop | Write) for action in planned.actions)
+        actions = [action for action in planned.actions if not (settling and isinstance(action, Claim))]
+        changed = [await self._do(action, tasks) for action in actions]
         if any(changed):
             return 0.0
         if not any(isinstance(action, Stop) for action in planned.actions):
