@@ -23,6 +23,8 @@ __all__ = ["Proxy"]
 Direction = Literal["up", "down"]
 
 _PIECE = 65_536
+_APART = 20
+"""After so many bytes others get a turn; after each single one, the network would be thin besides."""
 _sleep = SystemClock().sleep
 
 
@@ -164,10 +166,11 @@ class Proxy:
             self.answers_lost += 1
             _reset(connection)
             return
-        for start in range(0, len(data), self._piece):
-            piece = data[start : start + self._piece]
+        size = self._piece
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
             await sink.send(piece)
-            if len(piece) < len(data):
+            if start % _APART == 0:
                 await _sleep(0)  # or the pieces meet again before anybody has read the first
             if self._bytes_per_s:
                 await _sleep(len(piece) / self._bytes_per_s)
