@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ServeOnFailure,
         Split,
     )
+    from grayflow.core.foreign import foreign_context, foreign_extensions
     from grayflow.core.position import Position
     from grayflow.core.snapshot import Snapshot
     from grayflow.errors import (
@@ -156,6 +157,8 @@ __all__ = [
     "UnknownFlagError",
     "UnopenedError",
     "__version__",
+    "foreign_context",
+    "foreign_extensions",
     "open_store",
     "publish",
     "purge_keys",
@@ -185,6 +188,7 @@ _HOMES = {
     "core.flag": (
         "All AnyOf Attribute Bucket During First Flag FlagIs Not Rule Segment SegmentIs ServeOnFailure Split"
     ),
+    "core.foreign": "foreign_context foreign_extensions",
     "core.position": "Position",
     "core.snapshot": "Snapshot",
     "errors": (

@@ -19,8 +19,22 @@ from grayflow.admin.reading import export_text
 from grayflow.cli.examination import snapshot_of
 from grayflow.cli.exits import Exit, exit_of
 from grayflow.cli.given import AsJson, DryRun, ExtensionsName, Reason, extensions_named, read_bytes
+from grayflow.cli.moving import (
+    Attributes,
+    Environment,
+    Fractional,
+    FromSystem,
+    MoveIn,
+    Strict,
+    ToSystem,
+    check_target,
+    hindrance,
+    moved_out,
+    tell_moved,
+    tell_remarks,
+)
 from grayflow.cli.session import Session
-from grayflow.cli.shapes import import_shape
+from grayflow.cli.shapes import import_shape, remark_shapes
 from grayflow.cli.words import counted, moment, unreadable
 from grayflow.cli.writing import Contexts, Manner, Trial, carry_out
 from grayflow.core.flag import Segment
@@ -118,14 +132,17 @@ async def export(
         typer.Option("--last-good", metavar="FILE", help="Of a file that a process keeps instead of a store."),
     ] = None,
     format_: Format = None,
-) -> None:
+    to: ToSystem = None,
+    strict: Strict = False,
+) -> Exit:
     """
     Write all flags and segments as text that `import` reads; equal sets give equal text.
 
     With --last-good, those that a process with Client(last_good=FILE) keeps on its disk: they are what is left when
-    a store was lost.
+    a store was lost. With --to flagd, as flag definitions of flagd; what these cannot say is told.
     """
-    as_format = _format(format_, file) or _default_format(file)
+    check_target(to, format_)
+    as_format = "json" if to is not None else _format(format_, file) or _default_format(file)
     if last_good is None:
         async with session.reading() as admin:
             state = await admin.state()
@@ -133,7 +150,15 @@ async def export(
         kept = await to_thread.run_sync(_kept, last_good)
         state, where = kept.state, f"namespace {kept.namespace!r}, revision {kept.state.position.revision}"
         session.note(f"{last_good!r} holds {where}, last known to be the store's at {moment(kept.saved_at)}")
-    text = await to_thread.run_sync(export_text, state, as_format)
+    if to is None:
+        text = await to_thread.run_sync(export_text, state, as_format)
+    else:
+        moved = moved_out(state)
+        tell_remarks(session, moved.remarks)
+        if strict and not moved.faithful:
+            session.note("nothing was written, as not all of it can be carried over (--strict)", "error")
+            return Exit.NO
+        text = moved.text()
     if file == "-":
         typer.echo(text, nl=False)
     else:
@@ -142,6 +167,7 @@ async def export(
         except OSError as error:
             raise ConfigurationError(f"cannot write {file!r}: {error.strerror or error}") from error
     session.warn(unreadable(snapshot_of(state)))
+    return Exit.OK
 
 
 def _kept(name: str) -> Kept:
@@ -151,7 +177,7 @@ def _kept(name: str) -> Kept:
         raise ConfigurationError(f"{name!r} cannot be used: {why}") from why
 
 
-async def import_(
+async def import_(  # noqa: PLR0913 - each is an option of the command
     session: Session,
     file: Annotated[str, typer.Argument(metavar="FILE", help="JSON, JSON Lines or YAML; - for standard input.")],
     *,
@@ -162,6 +188,11 @@ async def import_(
     dry_run: DryRun = False,
     format_: Format = None,
     extensions: ExtensionsName = None,
+    from_: FromSystem = None,
+    environment: Environment = None,
+    attribute: Attributes = None,
+    fractional: Fractional = 3,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> Exit:
     """
@@ -169,20 +200,34 @@ async def import_(
 
     All documents are checked before the first is written; bad ones are listed and left out, equal ones passed over.
     If the store fails in the middle, run it again: what was written is passed over.
+
+    With --from, another system's flags keep every user's bucket. What cannot be carried over as it was is told, each
+    with what was done instead; --dry-run tells it and writes nothing.
     """
-    text, foreign = read_bytes(file), extensions_named(extensions)
-    async with (session.reading if dry_run else session.writing)(extensions=foreign) as admin:
-        with _progress(session, told=not dry_run) as told:
+    given, as_format, foreign = read_bytes(file), _format(format_, file), extensions_named(extensions)
+    text: bytes | str = given
+    move = MoveIn.asked(from_, environment, attribute, fractional)
+    moved = None if move is None else move.translated(given, as_format)
+    if move is not None and moved is not None:
+        text, as_format, foreign = moved.text(), "json", move.extensions(foreign)
+        if not as_json:
+            tell_moved(session, moved, move.system)  # first: the report needs no store
+    held_back = "" if moved is None else hindrance(moved, strict=strict, replace=replace)
+    trial = dry_run or bool(held_back)
+    async with (session.reading if trial else session.writing)(extensions=foreign) as admin:
+        with _progress(session, told=not trial) as told:
             report = await admin.import_(
-                text, format=_format(format_, file), replace=replace, dry_run=dry_run, reason=reason, progress=told
+                text, format=as_format, replace=replace, dry_run=trial, reason=reason, progress=told
             )
     if as_json:
-        session.json(import_shape(report))
+        session.json(import_shape(report) | ({} if moved is None else {"remarks": remark_shapes(moved.remarks)}))
     else:
         _tell_import(session, report)
+    if held_back:
+        session.note(held_back, "error")
     if report.stopped is not None:
         return exit_of(report.stopped)
-    return Exit.OK if report.ok else Exit.NO
+    return Exit.OK if report.ok and not held_back and (moved is None or moved.complete) else Exit.NO
 
 
 def _tell_import(session: Session, report: ImportReport) -> None:

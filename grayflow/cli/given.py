@@ -17,6 +17,7 @@ from grayflow.core.calendar import from_datetime
 from grayflow.core.codec import from_json
 from grayflow.core.context import Context
 from grayflow.core.extensions import Extensions
+from grayflow.core.foreign import SYSTEMS, foreign_extensions
 from grayflow.errors import ConfigurationError
 from grayflow.replica.last_good import is_last_good
 
@@ -48,7 +49,10 @@ ExtensionsName = Annotated[
         metavar="MODULE:NAME",
         envvar="GRAYFLOW_EXTENSIONS",
         show_envvar=False,
-        help="The Extensions of your service, if flags name foreign hashes or operators. (env: GRAYFLOW_EXTENSIONS)",
+        help=(
+            "The Extensions of your service, if flags name foreign hashes or operators; or the systems that they came "
+            f"from: {', '.join(SYSTEMS)}. (env: GRAYFLOW_EXTENSIONS)"
+        ),
     ),
 ]
 
@@ -155,13 +159,16 @@ def context_type_named(name: str | None) -> type[Context] | None:
 
 def extensions_named(name: str | None) -> Extensions | None:
     """
-    Import a service's extensions.
+    Return a service's extensions: imported by name, or those that grayflow ships for other systems.
 
     Raises:
         ConfigurationError: there are none of that name.
     """
     if name is None:
         return None
+    named = {one.strip() for one in name.split(",")}
+    if named <= set(SYSTEMS):
+        return foreign_extensions(*(system for system in SYSTEMS if system in named))
     found = _imported(name)
     if not isinstance(found, Extensions):
         raise ConfigurationError(f"{name!r} is no grayflow.Extensions")

@@ -11,6 +11,7 @@ import msgspec
 
 from grayflow.admin import Difference, Explanation, ImportReport, Preview, Saved, Stale
 from grayflow.admin.diff import plain
+from grayflow.admin.moving import Remark
 from grayflow.cli.words import moment, state_of
 from grayflow.core.decision import Decision
 from grayflow.core.entry import FlagEntry, SegmentEntry
@@ -27,6 +28,7 @@ __all__ = [
     "flag_shape",
     "import_shape",
     "problem_shape",
+    "remark_shapes",
     "saved_shape",
     "segment_shape",
     "show_shape",
@@ -177,7 +179,7 @@ def import_shape(report: ImportReport) -> Shape:
     `import`: `ok`, `dry_run`, the documents written and not written, what is wrong with the text.
 
     `created`, `updated`, `deleted`, `unchanged` and `remaining` hold `kind` and `key`; `problems` have a `place` too;
-    `stopped` is what the store said, or null.
+    `stopped` is what the store said, or null. With `--from` there are `remarks` too.
     """
     shape: Shape = {"ok": report.ok, "dry_run": report.dry_run}
     for name in ("created", "updated", "deleted", "unchanged", "remaining"):
@@ -186,6 +188,17 @@ def import_shape(report: ImportReport) -> Shape:
     shape["warnings"] = [problem_shape(problem) for problem in report.warnings]
     shape["stopped"] = None if report.stopped is None else str(report.stopped)
     return shape
+
+
+def remark_shapes(remarks: Sequence[Remark]) -> list[Shape]:
+    """
+    The remarks of `import --from`.
+
+    Each has `weight` (`refused`, `left out`, `changed`, `note`), `kind` (`flag`, `segment`, `file`), `key` and `path`
+    as the other system has them, `what` was found, and what was done `instead`.
+    """
+    names = ("weight", "kind", "key", "path", "what", "instead")
+    return [{name: getattr(remark, name) for name in names} for remark in remarks]
 
 
 def stale_shape(one: Stale) -> Shape:

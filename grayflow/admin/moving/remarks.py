@@ -7,7 +7,9 @@ import msgspec
 
 from grayflow.admin.formats import write_text
 from grayflow.core.codec import encode
+from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
+from grayflow.core.validate import degradations
 
 __all__ = ["Ledger", "Moved", "Remark", "Subject", "Weight", "is_faithful"]
 
@@ -59,6 +61,17 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     def faithful(self) -> bool:
         """Whether all of it was carried over and decides the same for everybody."""
         return is_faithful(self.remarks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every flag and segment was translated, if perhaps not in all parts."""
+        return all(remark.weight != "refused" for remark in self.remarks)
+
+    @property
+    def needs_extensions(self) -> bool:
+        """Whether services need `foreign_extensions` to evaluate them."""
+        documents: tuple[Flag | Segment, ...] = (*self.flags, *self.segments)
+        return any(degradations(one, Extensions()) for one in documents)
 
     def text(self) -> str:
         """Return the documents as JSON that `Admin.import_` and `grayflow import` read."""

@@ -15,7 +15,7 @@ from grayflow.core import flag as model
 from grayflow.core.flag import Condition, Flag, FlagIs
 from grayflow.core.foreign import mongo
 
-__all__ = ["Features"]
+__all__ = ["Features", "tell_unknown"]
 
 
 class Features:

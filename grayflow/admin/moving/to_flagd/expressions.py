@@ -112,10 +112,13 @@ class Expressions:
             self._open.append(name)
             key, self.key = self.key, None
             try:
-                self.evaluators[name] = make()
+                made = make()
             finally:
                 self._open.pop()
                 self.key = key
+            if not isinstance(made, dict):
+                return made
+            self.evaluators[name] = made
         return self.evaluators[name] if self._open else {"$ref": name}
 
     def _segment(self, key: str) -> Any:
@@ -137,11 +140,11 @@ class Expressions:
             return False
         on = self._shared(f"flag {flag.key} is on", lambda: self.is_on(flag))
         if condition.off:
-            return {"!": [on]}
-        if condition.variants is None:
+            return {"!": [on]} if isinstance(on, dict) else not on
+        if condition.variants is None or on is False:
             return on
         served = self._shared(f"flag {flag.key}", lambda: self.served(flag))
-        return {"and": [on, {"in": [served, list(condition.variants)]}]}
+        return _both(on, {"in": [served, list(condition.variants)]})
 
     # Whole flags
 
