@@ -65,11 +65,12 @@ class Crew:
             return self.lives[-1]
 
     async def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
-        async with self._lock:
-            self._up = False
-            self._process.kill()
-            await self._ended()
+        """End it, if it runs, as the kernel does when memory is short."""
+        with anyio.CancelScope(shield=True):
+            async with self._lock:
+                if self._up:
+                    self._process.kill()
+                    await self._ended()
 
     async def leave(self) -> list[str]:
         """Let it end, and return what it said on its standard error."""
@@ -89,5 +90,6 @@ class Crew:
         return msgspec.json.decode(await self._lines.receive_until(b"\n", _LINE), type=Report)
 
     async def _ended(self) -> None:
+        self._up = False
         await self._process.wait()
         await self._process.aclose()

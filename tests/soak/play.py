@@ -86,6 +86,8 @@ async def soak(plan: Plan, say: Callable[[str], None]) -> Findings:
             Crew(stack.enter_context(Proxy(place.server.port)), plan.clients, folder / f"errors-{number}")
             for number in range(plan.crews)
         ]
+        for crew in crews:
+            stack.push_async_callback(crew.kill)
         mortal = crews[plan.crews - plan.mortal :]
         troubles = Troubles(place.server, admin, editor, crews, seed=plan.seed, mortal=mortal)
         return await _Soak(plan, admin, editor, crews, troubles).run(say)
@@ -101,15 +103,12 @@ class _Soak:
         found = self._found
         for crew in self._crews:
             await crew.start()
-        try:
-            async with self._busy():
-                for number in range(1, self._plan.rounds + 1):
-                    await self._troubles.run(self._plan.round_s)
-                    await self._judged()
-                    edits, healed_s = sum(found.edits.values()), found.healed_s[-1]
-                    say(f"round {number}: {edits} edits, equal after {healed_s:.1f} s, broken: {found.broken or 0}")
-        except BrokenPromiseError as error:
-            found.broken.append(str(error))
+        async with self._busy():
+            for number in range(1, self._plan.rounds + 1):
+                await self._troubles.run(self._plan.round_s)
+                await self._judged()
+                edits, healed_s = sum(found.edits.values()), found.healed_s[-1]
+                say(f"round {number}: {edits} edits, equal after {healed_s:.1f} s, broken: {found.broken or 0}")
         for number, crew in enumerate(self._crews):
             found.broken += [f"process {number}: {line}" for line in await crew.leave()]
         found.refused, found.unanswered = self._editor.refused, self._editor.unanswered

@@ -27,7 +27,7 @@ def table(plan: Plan, found: Findings) -> str:
         "reconnects": f"{sum(report.links - len(report.seats) for report in reports):,}",
         "full loads": f"{sum(report.loads for report in reports):,}; the server had gone back "
         f"{sum(report.failovers for report in reports):,} times",
-        "warnings, errors": f"{logged['WARNING']:,}, {logged['ERROR']:,}, all of them expected kinds",
+        "warnings, errors": f"{logged['WARNING']:,}, {logged['ERROR']:,}, those of unexpected kinds are told below",
     }
     for number, (lives, warm) in enumerate(zip(found.lives, found.warm, strict=True), 1):
         first = warm or lives[-1]
