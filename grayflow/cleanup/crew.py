@@ -277,6 +277,8 @@ class Crew:
 
     def _wait_s(self, planned: int | None, found: Records, sight: Sight) -> float:
         limit_s = (_BUSY_S if self.states else _QUIET_S) * (0.8 + 0.4 * self._means.random())
+        if self._means.shared:
+            limit_s = min(limit_s, max(0.0, self._sweep_at - self._means.clock.monotonic()))
         if planned is not None:
             limit_s = min(limit_s, max(0.0, (planned - found.now) / 1e9))
         flags = {flag for handler in self._handlers.of(self._means.scope) for flag in handler.flags}

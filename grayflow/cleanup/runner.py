@@ -159,13 +159,14 @@ class Cleanup:
 
     def _see(self, before: View, after: View, change: Change | None) -> None:
         """Listen to the holder."""
-        if after.snapshot is before.snapshot or not self.handlers:
+        if after.snapshot is before.snapshot:
             return
-        for handler in self.handlers:
-            self._bear(handler, after)
         if after.breaks != before.breaks:
             for seen in self._breaks.values():
                 seen[:] = [*seen[: _BREAKS - 1], Sight(before, self._clock.now())]
+        if before.snapshot is None:
+            for handler in self.handlers:
+                self._bear(handler, after)
         if change is None or (change.kind == "flag" and any(change.key in one.flags for one in self.handlers)):
             self._wake()
 
