@@ -8,6 +8,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from grayflow import Admin, Client, MemoryStore
 
@@ -59,6 +60,28 @@ def opentelemetry() -> None:
         assert flags.peek("f") is True
 
     asyncio.run(_with_flags(main, FlagsTelemetry()))
+
+
+def celery() -> None:
+    from celery import Celery
+
+    from grayflow.integrations.celery import setup
+
+    setup(Celery("shop", broker="memory://"), Client(MemoryStore()))
+
+
+def taskiq() -> None:
+    from taskiq import InMemoryBroker
+
+    assert InMemoryBroker()
+    import_module("grayflow.integrations.taskiq")
+
+
+def apscheduler() -> None:
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+    assert AsyncIOScheduler()
+    import_module("grayflow.integrations.apscheduler")
 
 
 def yaml() -> None:
