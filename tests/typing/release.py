@@ -1,0 +1,113 @@
+"""What a user of `grayflow.release` writes; never run, but it must check as `api.py` does."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Protocol, Self, assert_type
+
+from grayflow import Client, Context
+from grayflow.release import ImplementationSwitch, Selection, gray
+
+
+class CacheService(Protocol):
+    """What both implementations are."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what is kept."""
+        ...
+
+    def scan(self, prefix: str) -> AsyncIterator[str]:
+        """Yield keys."""
+        ...
+
+
+class FileCache:
+    """The old one."""
+
+    async def get(self, key: str) -> bytes | None:
+        """See `CacheService`."""
+        return key.encode()
+
+    async def scan(self, prefix: str) -> AsyncIterator[str]:
+        """See `CacheService`."""
+        yield prefix
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncGenerator[Self, None]:
+        """Open it."""
+        yield cls()
+
+
+class RedisCache(FileCache):
+    """The new one."""
+
+
+class Wrong:
+    """Its method is not awaited."""
+
+    def get(self, key: str) -> bytes | None:
+        """See `CacheService`."""
+        return key.encode()
+
+    async def scan(self, prefix: str) -> AsyncIterator[str]:
+        """See `CacheService`."""
+        yield prefix
+
+
+async def serve(cache: CacheService) -> bytes | None:
+    """Use whatever it is given."""
+    async for key in cache.scan("a"):
+        print(key)
+    return await cache.get("k")
+
+
+async def switched(flags: Client) -> None:
+    """Switch between two implementations."""
+    switch = ImplementationSwitch(
+        CacheService,
+        flag="cache.backend",
+        variants={"file": FileCache.open, "redis": RedisCache.open},
+        default="file",
+        by="user_id",
+    )
+    async with switch.running(flags):
+        cache: CacheService = switch.proxy()
+        assert_type(switch.proxy(), CacheService)
+        assert_type(await cache.get("k"), bytes | None)
+        await serve(switch.proxy())
+        chosen = switch.choose(Context(user_id="42"))
+        assert_type(chosen, Selection[CacheService])
+        assert_type(await chosen.implementation.get("k"), bytes | None)
+        print(chosen.variant, chosen.reason, chosen.revision)
+
+
+def refused() -> None:
+    """Be told by the type checker, before the switch says it."""
+    switch: ImplementationSwitch[CacheService] = ImplementationSwitch(
+        CacheService,
+        flag="cache.backend",
+        variants={
+            "file": lambda: nullcontext(FileCache()),
+            "redis": lambda: nullcontext(Wrong()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        },
+        default="file",
+    )
+    print(switch)
+
+
+async def pay_v1(order: int) -> str:
+    """Pay as ever."""
+    return f"{order}"
+
+
+def decorated(flags: Client) -> None:
+    """Replace one function."""
+
+    @gray(flags, "payment_v2", old=pay_v1, context=lambda order: {"user_id": order})
+    async def pay(order: int) -> str:
+        return f"{order}"
+
+    async def use() -> None:
+        assert_type(await pay(3), str)
+
+    print(use)
