@@ -242,7 +242,7 @@ def _always() -> bool:
     return True
 
 
-def _check_pattern(text: str, given: object) -> None:
+def _check_pattern(text: object, given: object) -> None:
     literal = _literal_prefix(text) if isinstance(text, str) else ""
     if len(literal) < _LEAST or literal[-1] not in _SEPARATORS:
         raise refused(

@@ -9,6 +9,9 @@ import json
 import subprocess
 import sys
 
+THEIRS = "grayflow.integrations."
+"""What stands between us and libraries whose own types pyright does not know (Celery) or find (OpenFeature)."""
+
 if __name__ == "__main__":
     told = subprocess.run(
         ["pyright", "--verifytypes", "grayflow", "--ignoreexternal", "--outputjson"],
@@ -18,8 +21,13 @@ if __name__ == "__main__":
     )
     found = json.loads(told.stdout)["typeCompleteness"]
     counts = found["exportedSymbolCounts"]
-    unknown = [symbol["name"] for symbol in found["symbols"] if not symbol["isTypeKnown"] and symbol["isExported"]]
+    unknown = [
+        symbol["name"]
+        for symbol in found["symbols"]
+        if symbol["isExported"] and not (symbol["isTypeKnown"] or symbol["isTypeAmbiguous"])
+    ]
+    ours = [name for name in unknown if not name.startswith(THEIRS)]
     print(f"{found['completenessScore']:.0%} of {sum(counts.values())} symbols have a declared type; {counts}")
-    if counts["withUnknownType"] or not counts["withKnownType"]:
-        print(*unknown, sep="\n")
+    if ours or not counts["withKnownType"]:
+        print(*ours, sep="\n")
         sys.exit(1)

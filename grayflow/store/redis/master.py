@@ -15,6 +15,9 @@ __all__ = ["MasterConnection", "MasterSSLConnection"]
 class MasterConnection(SentinelManagedConnection):
     """A connection to the master; each try asks who that is."""
 
+    host: str
+    port: int
+
     async def connect(self) -> None:
         """Find the master and connect, as often as a connection tries."""
         await Connection.connect(self)  # type: ignore[no-untyped-call]

@@ -46,7 +46,7 @@ SPANNED: dict[str, Callable[[Board, Any], Awaitable[object]]] = {
     "count": lambda board, span: board.count("hits", "w", 1, {"on": 1}, ttl=span),
     "add": lambda board, span: board.add("dirty", ["a"], ttl=span),
 }
-NO_NAMES = {
+NO_NAMES: dict[str, Any] = {
     "empty": "",
     "long": "x" * 201,
     "blank": "a b",
@@ -58,7 +58,7 @@ NO_NAMES = {
     "bytes": b"a",
     "none": None,
 }
-NO_TEXTS = {
+NO_TEXTS: dict[str, Any] = {
     "empty": "",
     "long": "x" * 1001,
     "long-in-bytes": "灰" * 334,
@@ -66,8 +66,8 @@ NO_TEXTS = {
     "bytes": b"a",
     "number": 7,
 }
-NO_SPANS = [0, -1, 366 * 86_400 + 1, float("nan"), float("inf"), True, "1"]
-NO_BATCHES = {
+NO_SPANS: list[Any] = [0, -1, 366 * 86_400 + 1, float("nan"), float("inf"), True, "1"]
+NO_BATCHES: dict[str, Any] = {
     "sequence-0": (0, {"on": 1}),
     "sequence-below": (-1, {"on": 1}),
     "sequence-beyond": (2**53 + 1, {"on": 1}),
@@ -77,7 +77,7 @@ NO_BATCHES = {
     "amount-float": (1, {"off": 1, "on": 1.0}),
     "amount-bool": (1, {"off": 1, "on": True}),
 }
-NO_VALUES = {"text": "1", "none": None, "bytearray": bytearray(b"1"), "too-long": b"x" * 1_048_577}
+NO_VALUES: dict[str, Any] = {"text": "1", "none": None, "bytearray": bytearray(b"1"), "too-long": b"x" * 1_048_577}
 
 
 async def untouched(board: Board) -> None:
