@@ -22,7 +22,7 @@ from grayflow.store.given import Duration, refused, seconds
 if TYPE_CHECKING:
     from grayflow.client.asking import Asking
 
-__all__ = ["ContextOf", "Gate", "Otherwise", "Policy", "Refusal", "gate_of", "name_of", "refuse_plainly", "refusing"]
+__all__ = ["ContextOf", "Gate", "Otherwise", "Policy", "Refusal", "gate_of", "refuse_plainly", "refusing"]
 
 log = logging.getLogger("grayflow.gate")
 
@@ -42,12 +42,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """The flag."""
     decision: Decision
     task: str
-    """Module and name of the function, see `name_of`."""
+    """Module and name of the function."""
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     otherwise: Policy | None
     """What was asked for; `None` for a function of the application's own."""
     delay_s: float
+    gate: "Gate"
 
     def error(self) -> GateClosedError:
         """Return what to raise where nobody knows what else to do."""
@@ -147,11 +148,12 @@ class Gate:
         refusal = Refusal(
             key=self.key,
             decision=decision,
-            task=name_of(function),
+            task=_name(function),
             args=args,
             kwargs=kwargs,
             otherwise=None if callable(otherwise) else otherwise,
             delay_s=self.delay_s,
+            gate=self,
         )
         self._count(refusal)
         return (otherwise if callable(otherwise) else refusing.get() or refuse_plainly)(refusal)
@@ -188,8 +190,7 @@ def refuse_plainly(refusal: Refusal) -> None:
         raise refusal.error()
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Return module and name of a function."""
+def _name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 
@@ -201,5 +202,5 @@ def _check_function(function: Any, gate: Gate) -> bool:
         raise refused("what is gated", function, "decorate a function that does its work when it is called")
     awaited = inspect.iscoroutinefunction(function)
     if not awaited and inspect.iscoroutinefunction(gate.otherwise):
-        raise refused("otherwise", gate.otherwise, f"{name_of(function)} is not async, so this must not be either")
+        raise refused("otherwise", gate.otherwise, f"{_name(function)} is not async, so this must not be either")
     return awaited

@@ -28,7 +28,7 @@ from celery.exceptions import Ignore, Retry
 
 from grayflow.client.carry import AT_LEAST, CONTEXT, carried_context, carried_token
 from grayflow.client.client import Client
-from grayflow.client.gate import Refusal, gate_of, name_of, refuse_plainly, refusing
+from grayflow.client.gate import Refusal, gate_of, refuse_plainly, refusing
 from grayflow.client.scope import Scope
 from grayflow.client.thread import ClientThread
 
@@ -211,7 +211,7 @@ class _Worker:
 
 def _is_body(task: Any, refusal: Refusal) -> bool:
     """Tell whether it is the task itself that is refused, and not a gated function that its body calls."""
-    return current_task == task and name_of(task.run) == refusal.task
+    return current_task == task and gate_of(task.run) is refusal.gate
 
 
 def _is_shut(app: Celery, entry: Any) -> bool:
