@@ -37,12 +37,16 @@ _COLLISIONS = 1000
 _KEPT = 8
 """Pages of each run. More than two, so that a listing made while pages come and go shows one of the newest."""
 _OUT_OF_REACH = (errno.EACCES, errno.EPERM, errno.EROFS)
+_SWEEP_AFTER_NS = 3_600_000_000_000
+"""What is gone stays for an hour: a fence is taken from the time as well, and a clock may be set back a little."""
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a file holds. A contract: other releases read it."""
 
     run_id: str
+    at: int = 0
+    """When it was written, nanoseconds since the epoch by the host's clock."""
     version: int = 0
     fence: int = 0
     """The highest that was ever given for this run."""
@@ -167,7 +171,7 @@ class FileJournal:
             record = None if page is None else page.record(now)
             if page is not None and record is not None:
                 records[page.run_id] = record
-            elif number:
+            elif page is not None and now - max(page.at, page.expires or 0) > _SWEEP_AFTER_NS:
                 _sweep(home, number)
         return Records(now=now, records=records)
 
@@ -181,7 +185,7 @@ class FileJournal:
             record = change(held, now, last)
             if record is None or record is held:
                 return record
-            if _add(home, number + 1, _written(run_id, record, last)):
+            if _add(home, number + 1, _written(run_id, record, last, now)):
                 return record
         raise StoreUnavailableError(f"the journal in {self._folder} is written by too many at once")
 
@@ -195,9 +199,10 @@ def _own(run_id: str, page: _Page | None) -> _Page | None:
     return page
 
 
-def _written(run_id: str, record: Record, last: int) -> bytes:
+def _written(run_id: str, record: Record, last: int, now: int) -> bytes:
     page = _Page(
         run_id=run_id,
+        at=now,
         version=record.version,
         fence=max(last, 0 if record.lease is None else record.lease.fence),
         lease=record.lease,

@@ -50,8 +50,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the run is on its way back."""
     fencing_token: int = 0
     """
-    Grows with every process that takes the run over: a resource that remembers the highest it has seen can refuse one
-    that was overtaken.
+    Grows with every process that takes the run over: a resource that remembers the highest it has seen, from `check`
+    too, can refuse a process that was frozen in the middle of a step and wakes up when another has gone on.
     """
 
     @property

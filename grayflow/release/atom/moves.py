@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType, structs
 
 from grayflow.release.atom.model import Atom, Step, Verdict
-from grayflow.release.atom.plan import BeginUndo, End, TurnBack
+from grayflow.release.atom.plan import BeginUndo, End, TurnBack, cancelled
 from grayflow.release.atom.record import Cancel, Run, StepRecord, Trouble
 
 __all__ = [
@@ -137,7 +137,7 @@ def done(run: Run, step: Step, index: int, facts: Facts, *, fence: int, now: int
         )
     state = "not_applied" if facts.verdict == "not_applied" else "failed"
     run = _with(run, index, state=state, after=facts.after, error=facts.error, verdict=facts.verdict, next_at=0)
-    return turned_back(run, TurnBack(facts.error))
+    return turned_back(run, TurnBack(cancelled(run) if facts.stopped and run.cancel is not None else facts.error))
 
 
 def asked(run: Run, index: int, facts: Facts, *, fence: int) -> Run:

@@ -1,6 +1,8 @@
 """
 Processes that kill themselves at the n-th point of a run, one after the other and quickly.
 
+They can also stop themselves there, as a process does that is frozen, and be woken when others have gone on.
+
 Run as a program it loads everything once and then forks a process for each order that it reads: a real process with a
 process id of its own, which ends by `SIGKILL` in the middle of whatever it is doing. Points are before and after every
 write to the journal, and before, between and after the writes of every effect and every look.
@@ -9,9 +11,11 @@ write to the journal, and before, between and after the writes of every effect a
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,10 +27,12 @@ from grayflow.release.atom.atoms import Atoms
 from grayflow.release.atom.errors import AtomError
 from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.journal import BoardJournal, Journal
+from grayflow.store.board import Record
+from grayflow.store.sqlite import SQLiteStore
 from grayflow.store.urls import open_store
 from tests.release.atom.world import World, make_atom
 
-__all__ = ["Order", "Zygote"]
+__all__ = ["Order", "Zygote", "sqlite_file"]
 
 HOUR_NS = 3_600_000_000_000
 
@@ -35,6 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to do."""
 
     folder: str
+    name: str = "first"
     journal: str = "files"
     """`files`, or a URL."""
     namespace: str = "default"
@@ -42,8 +49,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it goes on with what others left, instead of running the atom."""
     hours: int = 0
     """How many hours after the others it lives: leases are over then."""
+    lease: float = 600.0
+    """Of the runs; a short one is waited for."""
     kill_at: int = 0
     """The point at which it dies; 0: none."""
+    stop_at: int = 0
+    """The point at which it stops until it is woken; 0: none."""
+    stop_on: str = ""
+    """The same by what happens there."""
     fail: str = ""
     """The function that raises, such as `do start`."""
     rules: dict[str, Any] = {}
@@ -71,43 +84,66 @@ class Zygote:
 
     def run(self, order: Order) -> tuple[int, list[str]]:
         """Run a process; return how it ended (a signal is negative) and which points it came to."""
+        status = self._ask(order)
+        return status, self.points(order)
+
+    def stop(self, order: Order) -> int:
+        """Run a process until it has stopped; return its id."""
+        return self._ask(order)
+
+    def wake(self, process: int, order: Order, *, slept_s: float) -> int:
+        """Let it go on as if so long had passed; return how it ended."""
+        (Path(order.folder) / "slept").write_text(str(slept_s))
+        return self._ask(process)
+
+    @staticmethod
+    def points(order: Order) -> list[str]:
+        """Return the points that a process came to so far."""
+        return (Path(order.folder) / f"points-{order.name}").read_text().splitlines()
+
+    def _ask(self, order: Order | int) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(order).decode() + "\n")
         self._process.stdin.flush()
-        status = int(self._process.stdout.readline())
-        return status, (Path(order.folder) / "points").read_text().splitlines()
+        return int(self._process.stdout.readline())
 
 
 class _Points:
-    """Notes each point in a file, and dies at one of them."""
+    """Notes each point in a file, and dies or stops at one of them."""
 
-    def __init__(self, path: Path, kill_at: int) -> None:
-        self._file, self._kill_at, self._passed = path.open("w"), kill_at, 0
+    def __init__(self, order: Order) -> None:
+        self._file = (Path(order.folder) / f"points-{order.name}").open("w")
+        self._order, self._passed = order, 0
 
     def __call__(self, what: str) -> None:
         self._passed += 1
         self._file.write(what + "\n")
-        if self._passed == self._kill_at:
+        if self._passed == self._order.kill_at:
             self._file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._passed == self._order.stop_at or what == self._order.stop_on:
+            self._file.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def close(self) -> None:
         self._file.close()
 
 
 class _Watched:
-    """A journal whose writes are points."""
+    """A journal whose writes are points; what it has accepted is noted for all processes."""
 
-    def __init__(self, journal: Journal, point: _Points) -> None:
-        self._journal, self._point = journal, point
+    def __init__(self, journal: Journal, point: _Points, order: Order) -> None:
+        self._journal, self._point, self._order = journal, point, order
 
     async def __aenter__(self) -> Self:
         await self._journal.__aenter__()
         return self
 
-    async def __aexit__(self, *exc: Any) -> None:
-        await self._journal.__aexit__(*exc)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._journal.__aexit__(kind, error, trace)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._journal, name)
@@ -117,22 +153,50 @@ class _Watched:
         async def verb(*args: Any, **options: Any) -> Any:
             self._point(f"before {name}")
             answer = await found(*args, **options)
+            if name == "put" and answer is not None:
+                self._accepted(answer)
             self._point(f"after {name}")
             return answer
 
         return verb
 
+    def _accepted(self, record: Record) -> None:
+        with (Path(self._order.folder) / "accepted").open("a") as file:
+            file.write(msgspec.json.encode([self._order.name, record.version]).decode() + "\n")
+            (Path(self._order.folder) / f"version-{record.version}").write_bytes(record.value)
+
 
 class _Later(SystemClock):
-    def __init__(self, hours: int) -> None:
-        self._ahead = hours * HOUR_NS
+    """A clock of later; while its process was stopped so much time has passed as a file says."""
+
+    def __init__(self, order: Order) -> None:
+        self._ahead, self._slept = order.hours * HOUR_NS, Path(order.folder) / "slept"
 
     def now(self) -> int:
         return super().now() + self._ahead
 
+    def monotonic(self) -> float:
+        slept_s = float(self._slept.read_text()) if self._slept.exists() else 0.0
+        return super().monotonic() + slept_s
+
+
+def sqlite_file(home: Path) -> str:
+    """Make a store in a folder, as the service that uses it did; return its URL."""
+    template = home.parent / "template.db"
+    if not template.exists():
+        asyncio.run(_init(template))
+    home.mkdir(exist_ok=True)
+    shutil.copy(template, home / "flags.db")
+    return f"sqlite:///{home}/flags.db"
+
+
+async def _init(path: Path) -> None:
+    async with SQLiteStore(path) as store:
+        await store.init()
+
 
 def _journal(order: Order) -> Journal:
-    clock = _Later(order.hours)
+    clock = _Later(order)
     if order.journal == "files":
         return FileJournal(Path(order.folder) / "journal", clock=clock)
     return BoardJournal(open_store(order.journal, namespace=order.namespace, clock=clock))
@@ -143,15 +207,13 @@ async def _obey(order: Order, points: _Points) -> None:
     if order.fail:
         _let_fail(world, order.fail)
     atom = make_atom(world, **order.rules)
-    journal: Any = _Watched(_journal(order), points)
-    async with Atoms(journal, [atom], recover_every=None, lease=600, clock=_Later(order.hours)) as atoms:
+    journal: Any = _Watched(_journal(order), points, order)
+    async with Atoms(journal, [atom], recover_every=None, lease=order.lease, clock=_Later(order)) as atoms:
         if order.recover:
-            await atoms.recover()
+            await atoms.recover(wait=order.lease < 600)
         else:
-            try:
+            with suppress(AtomError):
                 await atoms.run(atom, "input", run_id="r")
-            except AtomError:
-                pass
 
 
 def _let_fail(world: World, fail: str) -> None:
@@ -168,12 +230,13 @@ def _let_fail(world: World, fail: str) -> None:
 
 
 def _fork(order: Order) -> int:
+    """Run a process; return how it ended, or its id if it stopped."""
     process = os.fork()
     if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return _waited(process)
     status = 1
     try:
-        points = _Points(Path(order.folder) / "points", order.kill_at)
+        points = _Points(order)
         asyncio.run(_obey(order, points))
         points.close()
         status = 0
@@ -181,9 +244,20 @@ def _fork(order: Order) -> int:
         os._exit(status)
 
 
+def _wake(process: int) -> int:
+    os.kill(process, signal.SIGCONT)
+    return _waited(process)
+
+
+def _waited(process: int) -> int:
+    status = os.waitpid(process, os.WUNTRACED)[1]
+    return process if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
+
+
 def _main() -> None:
     for line in sys.stdin:
-        print(_fork(msgspec.convert(json.loads(line), Order)), flush=True)
+        asked = json.loads(line)
+        print(_wake(asked) if isinstance(asked, int) else _fork(msgspec.convert(asked, Order)), flush=True)
 
 
 if __name__ == "__main__":

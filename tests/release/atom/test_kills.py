@@ -4,20 +4,19 @@ Killed at every write to the journal and at every effect, one process for each: 
 Nothing is sampled: the points of a run are counted first, and then a process dies at each of them.
 """
 
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import anyio
 import pytest
 from msgspec import structs
 
-from grayflow.store.sqlite import SQLiteStore
-from tests.release.atom.kills import Order, Zygote
+from tests.release.atom.kills import Order, Zygote, sqlite_file
 from tests.release.atom.world import NAMES, World
+
+pytestmark = pytest.mark.timeout(300)
 
 POLICIES = ("undo", "continue")
 
@@ -59,7 +58,7 @@ class Trial:
 
     def recover(self, order: Order, *, kill_at: int = 0) -> tuple[int, list[str]]:
         """Let another process go on, an hour later."""
-        later = structs.replace(order, recover=True, kill_at=kill_at, fail="", hours=order.hours + 1)
+        later = structs.replace(order, name="second", recover=True, kill_at=kill_at, fail="", hours=order.hours + 1)
         return self._zygote.run(later)
 
     def _fresh(self) -> Order:
@@ -164,18 +163,3 @@ def test_killed_anywhere_with_the_journal_in_redis(zygote: Zygote, quick_path: P
     trial = Trial(zygote, quick_path, order, place=lambda home: redis_url)
 
     assert every_point(trial, {"before", "after"}) >= {"before"}
-
-
-def sqlite_file(home: Path) -> str:
-    """Make a store, as the service that uses it did."""
-    path = home / "flags.db"
-    template = home.parent / "template.db"
-    if not template.exists():
-        anyio.run(_init, template)
-    shutil.copy(template, path)
-    return f"sqlite:///{path}"
-
-
-async def _init(path: Path) -> None:
-    async with SQLiteStore(path) as store:
-        await store.init()

@@ -58,12 +58,12 @@ class World:
     async def do(self, call: StepCall) -> None:
         """Turn the step's files to new."""
         self._note(call, "do")
-        self._turn(call.step, "new")
+        self._turn(call.step, "new", call.fencing_token)
 
     async def undo(self, call: StepCall) -> None:
         """Turn them back."""
         self._note(call, "undo")
-        self._turn(call.step, call.before[0])
+        self._turn(call.step, call.before[0], call.fencing_token)
 
     async def capture(self, call: StepCall) -> list[str]:
         """Return their state."""
@@ -73,6 +73,7 @@ class World:
     async def check(self, call: StepCall) -> bool | None:
         """Tell whether both are new."""
         self._note(call, "check")
+        self._refuse_the_overtaken(call.fencing_token)  # from now on: what it finds has to stay so
         found = self.look(call.step)
         return None if len(set(found)) > 1 else found[0] == "new"
 
@@ -80,13 +81,25 @@ class World:
         self.effects.append(f"{what} {call.step}")
         self.point(f"{what} {call.step}")
 
-    def _turn(self, name: str, text: str) -> None:
+    def _turn(self, name: str, text: str, fence: int = 0) -> None:
         for part in "ab":
+            self._refuse_the_overtaken(fence)
             path = self._path(name, part)
             draft = path.with_suffix(f".{os.getpid()}")
             draft.write_text(text)
             draft.replace(path)
             self.point(f"{name} {part} is {text}")
+
+    def _refuse_the_overtaken(self, fence: int) -> None:
+        """Do what a resource can do about a process that wakes up in the middle of a step and finishes it."""
+        highest = self.folder / "fence"
+        seen = int(highest.read_text()) if highest.exists() else 0
+        if fence < seen:
+            raise PermissionError(f"token {fence} is older than {seen}")
+        if fence > seen:
+            draft = highest.with_suffix(f".{os.getpid()}")
+            draft.write_text(str(fence))
+            draft.replace(highest)
 
     def _path(self, name: str, part: str) -> Path:
         return self.folder / f"{name}-{part}"
