@@ -22,13 +22,12 @@ import anyio
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.utils import HIREDIS_AVAILABLE
 
 from grayflow.store.address import RedisAddress
 from grayflow.store.fork import remember
-from grayflow.store.redis.master import MasterConnection, MasterSSLConnection
+from grayflow.store.redis.master import MasterConnection, MasterSSLConnection, Sentinels
 from grayflow.store.redis.parser import BigAnswerParser, HiredisParser
 from grayflow.store.redis.slot import SlotConnection, SlotRoute, SlotSSLConnection
 
@@ -61,7 +60,7 @@ class Line:
         self, address: RedisAddress, purpose: Purpose, *, client_name: str, route: SlotRoute | None = None
     ) -> None:
         self._process = os.getpid()
-        self._sentinel: Sentinel | None = None
+        self._sentinel: Sentinels | None = None
         settings = _settings(address, purpose, client_name)
         if address.mode == "sentinel":
             self._sentinel = _sentinel(address)
@@ -101,10 +100,9 @@ class Line:
 
     async def _close(self) -> None:
         # Errors of half-closed sockets are of no use to anybody: the connections are gone either way.
-        with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True), suppress(Exception):
-            await self.client.aclose()
-            if self._sentinel is not None:
-                await self._sentinel.aclose()
+        for client in filter(None, (self.client, self._sentinel)):
+            with anyio.move_on_after(_CLOSE_WITHIN_S / 2, shield=True), suppress(Exception):
+                await client.aclose()
 
 
 def route_to(address: RedisAddress, key: str, *, client_name: str) -> SlotRoute | None:
@@ -170,7 +168,7 @@ def _pool(address: RedisAddress, settings: dict[str, Any], route: SlotRoute | No
     )
 
 
-def _sentinel(address: RedisAddress) -> Sentinel:
+def _sentinel(address: RedisAddress) -> Sentinels:
     own = {
         **_protocol(),
         **_certificates(address),
@@ -181,4 +179,4 @@ def _sentinel(address: RedisAddress) -> Sentinel:
         "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
     }
-    return Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+    return Sentinels(address.hosts, sentinel_kwargs=own)

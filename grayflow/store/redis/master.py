@@ -6,10 +6,31 @@ not come that way: it reconnects by `connect_check_health`, to the host it had, 
 master that is gone. Here that is where the Sentinels are asked.
 """
 
-from redis.asyncio.connection import Connection
-from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
+from typing import Any
 
-__all__ = ["MasterConnection", "MasterSSLConnection"]
+import anyio
+from redis.asyncio.connection import Connection
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
+
+__all__ = ["MasterConnection", "MasterSSLConnection", "Sentinels"]
+
+
+class Sentinels(Sentinel):
+    """
+    The Sentinels, asked by one connection at a time.
+
+    redis-py 8.1.0 moves the one that answered to the front of its list. Two that ask at once write over each other's
+    move: one Sentinel is then there twice and another one gone, never asked and never closed again.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._turn = anyio.Lock()
+
+    async def discover_master(self, service_name: str) -> Any:
+        """Return host and port of the master."""
+        async with self._turn:
+            return await super().discover_master(service_name)
 
 
 class MasterConnection(SentinelManagedConnection):

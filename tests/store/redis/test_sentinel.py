@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from grayflow.errors import StoreAccessError, StoreUnavailableError
 from grayflow.store.redis import RedisStore
+from grayflow.store.redis.master import Sentinels
 from tests.servers import RedisServer, free_port
 from tests.store.redis.kit import assert_works, use
 
@@ -53,6 +58,35 @@ async def test_a_password_for_the_master_is_not_given_to_the_sentinels(group: tu
         await store.position()
 
         assert b"user=me" in master.ask("CLIENT", "LIST")
+
+
+class Witness:
+    """A Sentinel that answers after a moment, or does not."""
+
+    def __init__(self, *, dead: bool = False) -> None:
+        self._dead = dead
+
+    async def sentinel_masters(self) -> dict[str, Any]:
+        await checkpoint()
+        if self._dead:
+            raise RedisConnectionError("dead")
+        state = {"is_master": True, "is_sdown": False, "is_odown": False, "ip": "127.0.0.1", "port": 1}
+        return {"shop": {**state, "num-other-sentinels": 2}}
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_connections_that_ask_at_once_lose_no_sentinel() -> None:
+    sentinels = Sentinels([])
+    three = {Witness(dead=True), Witness(), Witness()}
+    sentinels.sentinels = sorted(three, key=lambda one: not one._dead)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(sentinels.discover_master, "shop")
+
+    assert set(sentinels.sentinels) == three
 
 
 async def test_sentinels_that_refuse_us_are_told(group: tuple[RedisServer, str]) -> None:
