@@ -63,8 +63,8 @@ async def purge_keys(  # noqa: PLR0913 - each has a default
     In a cluster every primary is swept, and once more if one of them fails over. Writers that never end keep it at
     work for ever: give the handler a `timeout`, or cancel it. May be repeated, and done by several at once.
 
-    A flag that is switched on again while this runs is noticed before each command, not during one. Where a key written
-    then must not be lost, put the generation of the switch-off into the prefix.
+    A flag that is switched on again while this runs is noticed before each command, not during one: remove what can be
+    made again, such as a cache.
 
     Args:
         redis: The application's own connection: a `redis.asyncio.Redis` or `RedisCluster`. It stays open. On a replica
