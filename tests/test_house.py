@@ -195,6 +195,7 @@ SAMPLES: dict[type[GrayflowError], GrayflowError] = {
         errors.UnopenedError("cache.backend", "file", why="OSError: no such directory"),
         errors.ShadowWriteError("Orders.insert", run="orders"),
         errors.MismatchError("orders", outcomes=(("new", "mismatch", "2"),), control="1"),
+        errors.GateClosedError("f", task="shop.charge", otherwise="delay", delay_s=60.0),
         errors.LifetimeError("used after closing"),
     ]
 }
