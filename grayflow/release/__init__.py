@@ -3,20 +3,58 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grayflow.release.atom.atoms import Atoms
+    from grayflow.release.atom.desk import AtomRun
+    from grayflow.release.atom.errors import (
+        AtomError,
+        AtomInDoubt,
+        AtomRefusedError,
+        AtomRollbackFailed,
+        AtomRolledBack,
+        StepFailedError,
+    )
+    from grayflow.release.atom.files import FileJournal
+    from grayflow.release.atom.journal import BoardJournal, Journal
+    from grayflow.release.atom.model import Atom, Step, StepCall
+    from grayflow.release.atom.record import AtomResult, StepRecord, Trouble
     from grayflow.release.replacing import gray
     from grayflow.release.switch.choice import Selection, SelectionReason
     from grayflow.release.switch.switch import ImplementationSwitch, SwitchStatus, VariantStatus
 
 __all__ = [
+    "Atom",
+    "AtomError",
+    "AtomInDoubt",
+    "AtomRefusedError",
+    "AtomResult",
+    "AtomRollbackFailed",
+    "AtomRolledBack",
+    "AtomRun",
+    "Atoms",
+    "BoardJournal",
+    "FileJournal",
     "ImplementationSwitch",
+    "Journal",
     "Selection",
     "SelectionReason",
+    "Step",
+    "StepCall",
+    "StepFailedError",
+    "StepRecord",
     "SwitchStatus",
+    "Trouble",
     "VariantStatus",
     "gray",
 ]
 
 _HOMES = {
+    "atom.atoms": "Atoms",
+    "atom.desk": "AtomRun",
+    "atom.errors": "AtomError AtomInDoubt AtomRefusedError AtomRollbackFailed AtomRolledBack StepFailedError",
+    "atom.files": "FileJournal",
+    "atom.journal": "BoardJournal Journal",
+    "atom.model": "Atom Step StepCall",
+    "atom.record": "AtomResult StepRecord Trouble",
     "replacing": "gray",
     "switch.choice": "Selection SelectionReason",
     "switch.switch": "ImplementationSwitch SwitchStatus VariantStatus",
