@@ -100,7 +100,8 @@ class Line:
 
     async def _close(self) -> None:
         # Errors of half-closed sockets are of no use to anybody: the connections are gone either way.
-        for client in filter(None, (self.client, self._sentinel)):
+        opened: tuple[Redis | Sentinels | None, ...] = (self.client, self._sentinel)
+        for client in filter(None, opened):
             with anyio.move_on_after(_CLOSE_WITHIN_S / 2, shield=True), suppress(Exception):
                 await client.aclose()
 
