@@ -100,7 +100,7 @@ class Line:
 
     async def _close(self) -> None:
         # Errors of half-closed sockets are of no use to anybody: the connections are gone either way.
-        opened: tuple[Redis | Sentinels | None, ...] = (self.client, self._sentinel)
+        opened: tuple[Any, ...] = (self.client, self._sentinel)  # mypy takes the Sentinels for a class without aclose
         for client in filter(None, opened):
             with anyio.move_on_after(_CLOSE_WITHIN_S / 2, shield=True), suppress(Exception):
                 await client.aclose()
