@@ -30,7 +30,7 @@ def translate(
     """
     readable = dict(told_apart(Definition, _definitions(source), ledger, ASIDE))
     keys = legal_keys(readable)
-    mover = _Mover(source, Conditions(attributes), options, ledger)
+    mover = _Mover(source, attributes, options, ledger)
     flags = [mover.flag(key, one, keys[key]) for key, one in readable.items()]
     if any(True for flag in flags for _ in foreign_hashes(flag)):
         taken = f"ids are hashed in the way that flagd numbers {options.fractional}"
@@ -50,8 +50,8 @@ def _definitions(source: dict[str, Any]) -> list[dict[str, Any]]:
 class _Mover:
     """Translates the flags of one file."""
 
-    def __init__(self, source: dict[str, Any], conditions: Conditions, options: Options, ledger: Ledger) -> None:
-        self._conditions, self._options, self._ledger = conditions, options, ledger
+    def __init__(self, source: dict[str, Any], attributes: Attributes, options: Options, ledger: Ledger) -> None:
+        self._attributes, self._options, self._ledger = attributes, options, ledger
         self._evaluators = source["$evaluators"] if isinstance(source.get("$evaluators"), dict) else {}
         self._metadata = source["metadata"] if isinstance(source.get("metadata"), dict) else {}
 
@@ -80,14 +80,8 @@ class _Mover:
     def _rules(self, name: str, definition: Definition, default: str | None) -> list[Rule]:
         if not definition.targeting:
             return []
-        targeting = Targeting(
-            name,
-            definition.variants,
-            default,
-            conditions=self._conditions,
-            generation=self._options.fractional,
-            ledger=self._ledger,
-        )
+        conditions = Conditions(self._attributes, name, self._options.fractional)
+        targeting = Targeting(definition.variants, default, conditions, self._ledger)
         try:
             expression = Resolver(self._evaluators, name).resolved(definition.targeting)
         except UnsayableError as error:

@@ -17,16 +17,18 @@ from grayflow.admin.moving.flagd.logic import (
     TIMESTAMP,
     UnsayableError,
     constant,
+    has_shares,
     is_constant,
     of_it,
     plain_variable,
     variables,
 )
+from grayflow.admin.moving.flagd.shares import Shares, fractional
 from grayflow.admin.moving.paths import Attributes
 from grayflow.admin.moving.wording import ALWAYS, NEVER, attribute, either, every, exists, is_kind, opposite
 from grayflow.core.flag import Condition, During, Path
 from grayflow.core.foreign import jsonlogic
-from grayflow.core.foreign.flagd import IT, LOGIC
+from grayflow.core.foreign.flagd import IT, LOGIC, Generation
 from grayflow.core.foreign.jsonlogic import operation, truth
 from grayflow.core.semver import version
 from grayflow.core.values import as_number
@@ -61,10 +63,16 @@ class Conditions:
 
     Args:
         attributes: Where attributes are found.
+        key: The flag's key in flagd, which is hashed.
+        generation: How ids are hashed.
     """
 
-    def __init__(self, attributes: Attributes) -> None:
-        self._attributes = attributes
+    def __init__(self, attributes: Attributes, key: str, generation: Generation) -> None:
+        self._attributes, self._key, self._generation = attributes, key, generation
+
+    def shares(self, arguments: list[Any]) -> Shares:
+        """Return the distribution that `fractional` makes."""
+        return fractional(arguments, self._key, self.path, self._generation)
 
     def path(self, name: str) -> Path:
         """Return where an attribute is found; dots lead into objects."""
@@ -108,6 +116,8 @@ class Conditions:
     def _evaluated(self, expression: Any) -> Condition:
         """Leave an expression of one attribute to the operator that evaluates it."""
         names = variables(expression)
+        if has_shares(expression):
+            raise UnsayableError("it computes with a share")
         if len(names) != 1 or TIMESTAMP in names:
             raise UnsayableError(
                 "it computes with the time"
@@ -136,7 +146,14 @@ class Conditions:
             return self._version(*arguments)
         if len(arguments) != 2 or name not in _OF_TWO:
             return None
-        return self._two(name, *arguments)
+        return self._share(name, *arguments) or self._two(name, *arguments)
+
+    def _share(self, name: str, left: Any, right: Any) -> Said:
+        """Whether the share that an id falls into has a certain name."""
+        found = operation(left)
+        if found is None or found[0] != "fractional" or not isinstance(right, str) or name not in {"==", "==="}:
+            return None
+        return self.shares(found[1]).named(right)
 
     def _truthy(self, arguments: list[Any]) -> Said:
         found = plain_variable({"var": arguments})
@@ -199,7 +216,9 @@ class Conditions:
 
     def _version(self, left: Any, sign: Any, right: Any) -> Said:
         mine = plain_variable(left)
-        if mine is None or mine[1] is not None or mine[0] == TIMESTAMP or not isinstance(right, str):
+        if mine is None or mine[1] is not None or mine[0] == TIMESTAMP:
+            return None
+        if not (isinstance(sign, str) and isinstance(right, str)):
             return None
         where, read = self.path(mine[0]), version(right, "any")
         if read is None:

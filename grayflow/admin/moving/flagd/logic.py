@@ -7,7 +7,17 @@ from grayflow.core.foreign import jsonlogic
 from grayflow.core.foreign.flagd import IT
 from grayflow.core.foreign.jsonlogic import operation
 
-__all__ = ["TIMESTAMP", "Resolver", "UnsayableError", "constant", "is_constant", "of_it", "plain_variable", "variables"]
+__all__ = [
+    "TIMESTAMP",
+    "Resolver",
+    "UnsayableError",
+    "constant",
+    "has_shares",
+    "is_constant",
+    "of_it",
+    "plain_variable",
+    "variables",
+]
 
 TIMESTAMP = "$flagd.timestamp"
 _KEY = "$flagd.flagKey"
@@ -121,14 +131,15 @@ def plain_variable(expression: Any) -> tuple[str, Any] | None:
 
 def is_constant(expression: Any) -> bool:
     """Tell whether an expression has one value for everybody."""
-    return not variables(expression) and not _has_shares(expression)
+    return not variables(expression) and not has_shares(expression)
 
 
-def _has_shares(expression: Any) -> bool:
+def has_shares(expression: Any) -> bool:
+    """Tell whether an expression shares ids out."""
     if isinstance(expression, list):
-        return any(map(_has_shares, expression))
+        return any(map(has_shares, expression))
     found = operation(expression)
-    return found is not None and (found[0] == "fractional" or any(map(_has_shares, found[1])))
+    return found is not None and (found[0] == "fractional" or any(map(has_shares, found[1])))
 
 
 def constant(expression: Any) -> Any:

@@ -5,12 +5,12 @@ from typing import Any
 
 from grayflow.admin.moving.flagd.conditions import Conditions
 from grayflow.admin.moving.flagd.logic import UnsayableError, constant, is_constant, of_it, plain_variable
-from grayflow.admin.moving.flagd.shares import Shares, fractional
+from grayflow.admin.moving.flagd.shares import Shares
 from grayflow.admin.moving.remarks import Ledger
 from grayflow.admin.moving.wording import NEVER, attribute, exists, flat, is_kind, opposite
 from grayflow.core.flag import Condition, Rule, Split
 from grayflow.core.foreign import jsonlogic
-from grayflow.core.foreign.flagd import IT, Generation
+from grayflow.core.foreign.flagd import IT
 from grayflow.core.foreign.jsonlogic import operation
 
 __all__ = ["Targeting"]
@@ -28,26 +28,17 @@ class Targeting:
     them need not say that it failed.
 
     Args:
-        key: The flag's key in flagd, which is hashed.
         variants: Its variants.
         default: Where targeting names none, `None` for the caller's default.
         conditions: Translates conditions.
-        generation: How ids are hashed.
         ledger: For remarks.
     """
 
     def __init__(
-        self,
-        key: str,
-        variants: Mapping[str, Any],
-        default: str | None,
-        *,
-        conditions: Conditions,
-        generation: Generation,
-        ledger: Ledger,
+        self, variants: Mapping[str, Any], default: str | None, conditions: Conditions, ledger: Ledger
     ) -> None:
-        self._key, self._variants, self._default = key, variants, default
-        self._conditions, self._generation, self._ledger = conditions, generation, ledger
+        self._variants, self._default = variants, default
+        self._conditions, self._ledger = conditions, ledger
 
     def rules(self, expression: Any, when: When = (), path: str = "targeting") -> Iterator[Rule]:
         """Yield the rules of an expression that names a variant."""
@@ -130,7 +121,7 @@ class Targeting:
         found = plain_variable(arguments[0]) if arguments else None
         if found is None or found[1] is not None:
             raise UnsayableError("it names a variant after comparing what is no plain attribute")
-        if jsonlogic.evaluate(of_it(expression, found[0]), {IT: "1.2.3"}) is None:
+        if self._is_null(of_it(expression, found[0])):
             yield Rule(
                 when=when, serve=self._default
             )  # what it is compared with cannot be read, whatever the attribute
@@ -141,10 +132,17 @@ class Targeting:
         yield Rule(when=flat([*when, readable]), serve=self._named(False, path))
         yield Rule(when=when, serve=self._default)
 
+    def _is_null(self, expression: Any) -> bool:
+        """Tell whether an operation cannot read what it compares an attribute with."""
+        try:
+            return jsonlogic.evaluate(expression, {IT: "1.2.3"}) is None
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            raise UnsayableError(f"it cannot be evaluated: {error}") from error
+
     # Shares
 
     def _shares(self, arguments: list[Any], when: When, path: str) -> Iterator[Rule]:
-        shares = fractional(arguments, self._key, self._conditions, self._generation)
+        shares = self._conditions.shares(arguments)
         self._tell(shares, path)
         for way in range(len(shares.ways)):
             without = shares.without_id(way)

@@ -113,7 +113,7 @@ def _slots(share: Range, size: int) -> tuple[int, int]:
 
 def _first_slot(edge: float, size: int) -> int:
     """Return the first slot whose fraction is not below an edge, by the division that GrowthBook does."""
-    slot = max(0, min(size, math.floor(edge * size) - 2)) if math.isfinite(edge) else 0
+    slot = max(math.floor(min(max(edge, 0.0), 1.0) * size) - 2, 0)
     while slot < size and slot / size < edge:
         slot += 1
     return slot

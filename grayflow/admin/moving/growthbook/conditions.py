@@ -193,7 +193,7 @@ class Conditions:
     def _of_kind(self, where: Path, wanted: Any) -> Condition:
         if wanted == "null":
             return opposite(exists(where))
-        return is_kind(where, _KINDS[wanted]) if wanted in _KINDS else NEVER
+        return is_kind(where, _KINDS[wanted]) if isinstance(wanted, str) and wanted in _KINDS else NEVER
 
     def _pattern(self, where: Path, wanted: Any, path: str, *, fold: bool, holds: bool) -> Condition:
         if not _is_pattern(wanted):

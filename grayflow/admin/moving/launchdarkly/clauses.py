@@ -75,11 +75,11 @@ class Clauses:
         return NEVER
 
     def _members(self, clause: Clause, path: str) -> Condition:
-        for key in clause.values:
-            if key not in self._segments:
-                what = f"the data does not hold the segment {key!r}"
-                self._ledger.changed(path, what, "nobody is in it, as in LaunchDarkly")
-        return either(SegmentIs(key=self._segments[key]) for key in clause.values if key in self._segments)
+        known = [key for key in clause.values if isinstance(key, str) and key in self._segments]
+        for key in (key for key in clause.values if key not in known):
+            what = f"the data does not hold the segment {key!r}"
+            self._ledger.changed(path, what, "nobody is in it, as in LaunchDarkly")
+        return either(SegmentIs(key=self._segments[key]) for key in known)
 
     def _of_kind(self, clause: Clause, path: str) -> Condition:
         if clause.op != "in":

@@ -131,7 +131,7 @@ class Features:
         """Yield what a matching strategy serves, each with what must hold besides."""
         given = strategy.parameters or {}
         variants, group, place = strategy.variants, str(given.get("groupId", feature.name)), f"{path}.variants"
-        stickiness = given.get("stickiness")
+        stickiness = None if given.get("stickiness") is None else str(given["stickiness"])
         if not variants:
             variants, group, place = feature.variants or [], feature.name, "variants"
             stickiness = variants[0].stickiness if variants else None
