@@ -261,8 +261,9 @@ class Crew:
         finally:
             del self._duties[name]
             self._alarm.ring()
-        if duty.unsure:
-            self._unsure[name] = (self._means.holder.view, self._means.clock.monotonic() + _UNSURE_S)
+        if duty.contradicted is not None:
+            # Not what is known by now: a change that came meanwhile is reason enough to try again at once.
+            self._unsure[name] = (duty.contradicted, self._means.clock.monotonic() + _UNSURE_S)
             self._means.doubt()
 
     def _is_unsure(self, name: str) -> bool:

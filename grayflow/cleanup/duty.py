@@ -23,6 +23,7 @@ from grayflow.cleanup.sites import held_generation
 from grayflow.core.position import Position
 from grayflow.errors import StoreError
 from grayflow.replica.backoff import Backoff
+from grayflow.replica.view import View
 from grayflow.store.fleet import Fleet, read_fleet
 from grayflow.store.jobs import JOBS, Job, read_job
 
@@ -55,8 +56,8 @@ class Duty:
         self._why: StopReason | None = None
         self._lost = self._ending = False
         self._last: Job | None = None
-        self.unsure = False
-        """Whether the store knew better than our snapshot what is switched."""
+        self.contradicted: View | None = None
+        """What this process knew when the store knew better."""
 
     @property
     def generation(self) -> int:
@@ -105,8 +106,13 @@ class Duty:
         view = self._means.holder.view
         facts = await find_facts(self._means.store, view, self._site, self._handler.switch)
         drained = await self._drain(facts) if self._handler.switch == "off" else ""
-        if not await self._holds_in_store():
-            self.unsure = True
+        view = self._means.holder.view
+        if not await self._agrees_with_store(view):
+            self.contradicted = view
+            return None
+        # What this process has heard of meanwhile is no contradiction: the job is planned anew at once.
+        self._why = self._why or self._overtaken()
+        if self._why is not None:
             return None
         if not await self._record(self._job.begin(self._means.who, drained=drained, now=self._means.time.now())):
             return None
@@ -150,7 +156,7 @@ class Duty:
             log.info("who serves flags cannot be read now: %s", error)
             return Fleet(now=0, processes=())
 
-    async def _holds_in_store(self) -> bool:
+    async def _agrees_with_store(self, view: View) -> bool:
         """
         Ask the store itself: our snapshot may be late, and what is cleaned up may be in use again.
 
@@ -158,12 +164,12 @@ class Duty:
         """
         if not self._means.shared:
             return True
-        job, view = self._job, self._means.holder.view
+        job = self._job
         if (await self._means.store.position()).epoch != job.epoch:
             return False
         _, held = await self._means.store.get("flag", job.flag)
         known = view.generations.get(job.flag, {})
-        return held_generation(held, job.variant) == held_generation(known, job.variant) and self._holds()
+        return held_generation(held, job.variant) == held_generation(known, job.variant)
 
     def _event(self, facts: Facts, drained: Drained) -> SwitchEvent:
         kind = SwitchOff if self._handler.switch == "off" else SwitchOn

@@ -1,0 +1,104 @@
+"""
+A flag that is switched off, on and off again in quick succession, a thousand times.
+
+In virtual time: three processes, delays of 0 to 400 ms, handlers that take as long, fail and are slow to stop.
+"""
+
+import asyncio
+import logging
+from random import Random
+
+import anyio
+import pytest
+
+from grayflow import Admin, Client, MemoryStore, Retry, SwitchOff
+from grayflow.testing.virtual import VirtualClock, VirtualLoop
+
+SEQUENCES = 1000
+RETRY = Retry(attempts=20, base=0.02, cap=0.2)
+
+
+class Log:
+    """What one handler did, in order; a handler of an older generation must not end after a newer began."""
+
+    def __init__(self, clock: VirtualClock, random: Random) -> None:
+        self._clock, self._random = clock, random
+        self.newest = 0
+        self.running = 0
+        self.ended: list[int] = []
+        self.stopped = 0
+
+    async def __call__(self, off: SwitchOff) -> None:
+        assert self.running == 0, "two at once"
+        assert off.generation >= self.newest, "an older generation began after a newer"
+        self.newest = off.generation
+        self.running += 1
+        try:
+            for _ in range(self._random.randrange(5)):
+                await self._clock.sleep(self._random.choice([0, 0.01, 0.1]))
+            if self._random.random() < 0.2:
+                raise RuntimeError("not now")
+        except anyio.get_cancelled_exc_class():
+            self.stopped += 1
+            with anyio.CancelScope(shield=True):
+                await self._clock.sleep(self._random.choice([0, 0.02]))
+            raise
+        finally:
+            self.running -= 1
+        assert off.generation >= self.newest, "an older generation ended after a newer began"
+        self.ended.append(off.generation)
+
+
+async def play(loop: VirtualLoop, seed: int) -> dict[str, int]:
+    """Play all sequences, checking the end of each, and return what happened how often."""
+    random, clock = Random(seed), VirtualClock(loop)
+    once, each = Log(clock, random), [Log(clock, random) for _ in range(3)]
+    offs = 0
+    async with MemoryStore(clock=clock) as store, Admin(store, actor="ann", clock=clock) as admin:
+        await admin.put({"key": "f", "enabled": True})
+        clients = [Client(store, clock=clock, random=random.random, name=f"p{number}") for number in range(3)]
+        for flags, log in zip(clients, each, strict=True):
+            flags.on_switch_off("f", scope="fleet", name="once", retry=RETRY)(once)
+            flags.on_switch_off("f", name="each", retry=RETRY)(log)
+            await flags.start()
+        for _ in range(SEQUENCES):
+            for _ in range(random.choice([1, 2, 3, 3, 5])):
+                offs, last = await switch(admin, offs)
+                await clock.sleep(random.choice([0, 0.01, 0.1, 0.4]) * random.random())
+            await clock.sleep(2.5)
+            assert once.running == sum(log.running for log in each) == 0
+            jobs = await admin.jobs()
+            if last is not None:
+                assert [(job.state, job.done) for job in jobs] == [("done", last)]
+                assert [log.ended[-1] for log in (once, *each)] == [last] * 4
+            else:
+                assert not any(job.unfinished for job in jobs)
+        for flags in clients:
+            await flags.aclose()
+    (job,) = jobs
+    # What came to its end in the very moment of the next switch is recorded as superseded.
+    assert job.completed <= len(once.ended) == len(set(once.ended))
+    return {"offs": offs, "completed": job.completed, "stopped": once.stopped, "superseded": job.superseded}
+
+
+async def switch(admin: Admin, offs: int) -> tuple[int, int | None]:
+    """Switch the flag the other way; return how often it was off, and the generation if it is now."""
+    flag, _ = await admin.get("f")
+    if flag.enabled:
+        saved = await admin.switch_off("f")
+        return offs + 1, 2 * saved.change.revision
+    await admin.switch_on("f")
+    return offs, None
+
+
+def test_the_last_switch_wins_a_thousand_times(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.CRITICAL, "grayflow.cleanup")  # a thousand failures are meant
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        happened = runner.run(play(loop, seed=1))
+
+    # What was tried is what was meant: many were done, many overtaken before or while they ran.
+    assert happened["completed"] > 300
+    assert happened["superseded"] > 100
+    assert happened["stopped"] > 30
