@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from grayflow.client.hooks import Hook, HookDetails
     from grayflow.client.scope import Override, Scope
     from grayflow.client.states import HealthState
+    from grayflow.client.thread import ClientThread
     from grayflow.client.typed import BooleanFlag, TypedFlag
     from grayflow.clock import Clock, SystemClock
     from grayflow.core.context import Context
@@ -88,6 +89,7 @@ __all__ = [
     "CleanupOptions",
     "CleanupStatus",
     "Client",
+    "ClientThread",
     "Clock",
     "ConfigurationError",
     "ConflictError",
@@ -180,6 +182,7 @@ _HOMES = {
     "client.hooks": "Hook HookDetails",
     "client.scope": "Override Scope",
     "client.states": "HealthState",
+    "client.thread": "ClientThread",
     "client.typed": "BooleanFlag TypedFlag",
     "clock": "Clock SystemClock",
     "core.context": "Context",

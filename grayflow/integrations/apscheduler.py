@@ -18,9 +18,7 @@ from contextlib import suppress
 from inspect import ismethod
 from typing import Any
 
-from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.util import obj_to_ref
 
 from grayflow.cleanup.event import SwitchOff, SwitchOn
@@ -32,9 +30,7 @@ JobOf = str | Callable[..., Any]
 """A job's id, or a function: all jobs that call it."""
 
 
-def pause_while_off(
-    scheduler: BaseScheduler, flags: Client, key: str, *jobs: JobOf, variant: str | None = None
-) -> None:
+def pause_while_off(scheduler: Any, flags: Client, key: str, *jobs: JobOf, variant: str | None = None) -> None:
     """
     Pause jobs when a flag is switched off, and let them go on when it is switched on again.
 
@@ -42,7 +38,7 @@ def pause_while_off(
     before this process started.
 
     Args:
-        scheduler: Whose jobs; started or not.
+        scheduler: Whose jobs, any scheduler of APScheduler 3; started or not.
         flags: The client.
         key: The flag.
         jobs: Which; those count that are there at the moment of the switch.
@@ -62,7 +58,7 @@ def pause_while_off(
     flags.on_switch_on(key, variant)(resume)
 
 
-def pause_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
+def pause_jobs(scheduler: Any, *jobs: JobOf) -> tuple[str, ...]:
     """
     Pause jobs by id or function; those that are gone or paused already are left out.
 
@@ -74,7 +70,7 @@ def pause_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
     return tuple(_each(scheduler, jobs, "pause_job", lambda job: not _is_paused(job)))
 
 
-def resume_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
+def resume_jobs(scheduler: Any, *jobs: JobOf) -> tuple[str, ...]:
     """
     Let paused jobs go on, by id or function; see `pause_jobs`. One that has no next time any more is removed.
 
@@ -84,7 +80,7 @@ def resume_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
     return tuple(_each(scheduler, jobs, "resume_job", _is_paused))
 
 
-def remove_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
+def remove_jobs(scheduler: Any, *jobs: JobOf) -> tuple[str, ...]:
     """
     Remove jobs by id or function; see `pause_jobs`.
 
@@ -94,7 +90,7 @@ def remove_jobs(scheduler: BaseScheduler, *jobs: JobOf) -> tuple[str, ...]:
     return tuple(_each(scheduler, jobs, "remove_job", lambda _: True))
 
 
-def _each(scheduler: BaseScheduler, wanted: tuple[JobOf, ...], verb: str, when: Callable[[Job], bool]) -> Iterator[str]:
+def _each(scheduler: Any, wanted: tuple[JobOf, ...], verb: str, when: Callable[[Any], bool]) -> Iterator[str]:
     ids = {one for one in wanted if isinstance(one, str)}
     functions = [one for one in wanted if not isinstance(one, str)]
     references = {reference for one in functions if (reference := _reference(one)) is not None}
@@ -115,6 +111,6 @@ def _reference(function: Callable[..., Any]) -> str | None:
         return None
 
 
-def _is_paused(job: Job) -> bool:
+def _is_paused(job: Any) -> bool:
     # APScheduler 3.11: a job that is not scheduled yet, since the scheduler was not started, has no such attribute.
     return getattr(job, "next_run_time", job) is None

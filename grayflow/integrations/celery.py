@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery, current_task, signals
-from celery.beat import BeatLazyFunc, PersistentScheduler
+from celery import current_task, signals
+from celery.beat import BeatLazyFunc
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import Ignore, Retry
@@ -36,11 +36,16 @@ __all__ = ["GatedEntries", "GatedScheduler", "revoke_tasks", "setup"]
 
 log = logging.getLogger("grayflow.celery")
 
+if TYPE_CHECKING:
+    _Persistent = object  # Celery 5.7 has no types, and a base class without one would leave ours without one
+else:
+    from celery.beat import PersistentScheduler as _Persistent
+
 _PATIENCE = 0.75
 """Of the time after which Celery kills a worker process that does not begin."""
 
 
-def setup(app: Celery, flags: Client, *, carry: bool = False, dead_letter: str = "grayflow-dead-letter") -> None:
+def setup(app: Any, flags: Client, *, carry: bool = False, dead_letter: str = "grayflow-dead-letter") -> None:
     """
     Give an application its flags.
 
@@ -55,7 +60,7 @@ def setup(app: Celery, flags: Client, *, carry: bool = False, dead_letter: str =
     A task whose message carries a position or a context (`Client.carry`) runs in a scope of them.
 
     Args:
-        app: The application.
+        app: The application, a `Celery`.
         flags: The client, not started.
         carry: Let each message that this application sends say which flags its sender had; see `Client.carry`.
         dead_letter: The queue for `dead-letter`.
@@ -76,7 +81,7 @@ def setup(app: Celery, flags: Client, *, carry: bool = False, dead_letter: str =
         signals.before_task_publish.connect(worker.stamp, weak=False, dispatch_uid=uid)
 
 
-def revoke_tasks(app: Celery, *tasks: Any, ids: Iterable[str] = (), timeout: float = 1.0) -> tuple[str, ...]:
+def revoke_tasks(app: Any, *tasks: Any, ids: Iterable[str] = (), timeout: float = 1.0) -> tuple[str, ...]:
     """
     Revoke tasks that were sent and have not begun: those that workers hold (with a countdown, or reserved), and ids.
 
@@ -117,7 +122,7 @@ class GatedEntries:
     next time once the flag is on: `class Scheduler(GatedEntries, DatabaseScheduler): ...`
     """
 
-    app: Celery
+    app: Any
     closed: Callable[[], None] | None = None
     """Called at the end; set by `setup`."""
 
@@ -137,14 +142,14 @@ class GatedEntries:
         super().apply_entry(entry, producer=producer)  # type: ignore[misc]
 
 
-class GatedScheduler(GatedEntries, PersistentScheduler):  # type: ignore[misc]
+class GatedScheduler(GatedEntries, _Persistent):
     """Beat's own scheduler with gates: `app.conf.beat_scheduler = GatedScheduler`."""
 
 
 class _Worker:
     """What happens in the processes of one application."""
 
-    def __init__(self, app: Celery, flags: Client, dead_letter: str) -> None:
+    def __init__(self, app: Any, flags: Client, dead_letter: str) -> None:
         self._app, self._flags, self._dead_letter = app, flags, dead_letter
         self._thread = ClientThread(flags)
         self._lock = Lock()
@@ -214,7 +219,7 @@ def _is_body(task: Any, refusal: Refusal) -> bool:
     return current_task == task and gate_of(task.run) is refusal.gate
 
 
-def _is_shut(app: Celery, entry: Any) -> bool:
+def _is_shut(app: Any, entry: Any) -> bool:
     run = getattr(app.tasks.get(entry.task), "run", None)
     gate = gate_of(run)
     arguments = (*(entry.args or ()), *(entry.kwargs or {}).values())

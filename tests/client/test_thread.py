@@ -9,8 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from grayflow import Admin, Client, LifetimeError, MemoryStore, StoreError
-from grayflow.client.thread import ClientThread
+from grayflow import Admin, Client, ClientThread, LifetimeError, MemoryStore, StoreError
 from tests.servers import RedisServer, free_port
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +121,7 @@ def test_without_a_thread_nothing_can_be_called():
 async def test_a_process_that_forgets_to_stop_ends(store: str, url: str, redis_url: str):
     await put(url, on=True)
     urls = {"memory": "memory://", "sqlite": url, "redis": redis_url}
-    code = "import sys; from grayflow import Client; from grayflow.client.thread import ClientThread\n"
+    code = "import sys; from grayflow import Client, ClientThread\n"
     code += "thread = ClientThread(Client(sys.argv[1], start_timeout=0.5)).start(); print(thread.running)"
     command = [sys.executable, "-c", code, urls[store]]
     with anyio.fail_after(30):
