@@ -51,6 +51,8 @@ class Proxy:
         self.port = free_port()
         self.answers_lost = 0
         """How many answers were swallowed by `lose_answers` so far."""
+        self.pieces_sent = 0
+        """How many pieces were passed on so far."""
         self._target = target
         self._connections: set[_Connection] = set()
         self._swallowing = False
@@ -170,6 +172,7 @@ class Proxy:
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             await sink.send(piece)
+            self.pieces_sent += 1
             if start % _APART == 0:
                 await _sleep(0)  # or the pieces meet again before anybody has read the first
             if self._bytes_per_s:
