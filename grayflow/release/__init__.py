@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from grayflow.release.atom.journal import BoardJournal, Journal
     from grayflow.release.atom.model import Atom, Step, StepCall
     from grayflow.release.atom.record import AtomResult, StepRecord, Trouble
+    from grayflow.release.guard.breaker import BreakerState
+    from grayflow.release.guard.events import GuardEvent
+    from grayflow.release.guard.guard import FallbackGuard, GuardStatus
+    from grayflow.release.guard.marks import idempotent, safe
+    from grayflow.release.guard.outcome import Outcome
+    from grayflow.release.guard.policy import BreakerPolicy
+    from grayflow.release.guard.quorum import FleetTrip
     from grayflow.release.replacing import gray
     from grayflow.release.switch.choice import Selection, SelectionReason
     from grayflow.release.switch.switch import ImplementationSwitch, SwitchStatus, VariantStatus
@@ -32,9 +39,16 @@ __all__ = [
     "AtomRun",
     "Atoms",
     "BoardJournal",
+    "BreakerPolicy",
+    "BreakerState",
+    "FallbackGuard",
     "FileJournal",
+    "FleetTrip",
+    "GuardEvent",
+    "GuardStatus",
     "ImplementationSwitch",
     "Journal",
+    "Outcome",
     "Selection",
     "SelectionReason",
     "Step",
@@ -45,6 +59,8 @@ __all__ = [
     "Trouble",
     "VariantStatus",
     "gray",
+    "idempotent",
+    "safe",
 ]
 
 _HOMES = {
@@ -55,6 +71,13 @@ _HOMES = {
     "atom.journal": "BoardJournal Journal",
     "atom.model": "Atom Step StepCall",
     "atom.record": "AtomResult StepRecord Trouble",
+    "guard.breaker": "BreakerState",
+    "guard.events": "GuardEvent",
+    "guard.guard": "FallbackGuard GuardStatus",
+    "guard.marks": "idempotent safe",
+    "guard.outcome": "Outcome",
+    "guard.policy": "BreakerPolicy",
+    "guard.quorum": "FleetTrip",
     "replacing": "gray",
     "switch.choice": "Selection SelectionReason",
     "switch.switch": "ImplementationSwitch SwitchStatus VariantStatus",

@@ -15,7 +15,7 @@ from grayflow.release.switch.instance import Use
 from grayflow.release.switch.interface import Interface, Kind, Member
 from grayflow.release.switch.streams import AsyncBlock, Block, Items, Leave, Stream
 
-__all__ = ["Calls", "Route", "make_proxy"]
+__all__ = ["Calls", "Route", "make_proxy", "started"]
 
 
 class Route(ABC):
@@ -135,14 +135,14 @@ class Calls:
         name, route = member.name, self.route
 
         def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
-            def started(use: Use[Any]) -> tuple[Use[Any], Any]:
-                return _started(use, lambda: aiter(getattr(use.value, name)(*args, **kwargs)))
+            def begun(use: Use[Any]) -> tuple[Use[Any], Any]:
+                return started(use, lambda: aiter(getattr(use.value, name)(*args, **kwargs)))
 
             async def begin() -> tuple[Use[Any], Any]:
-                return started(await route.enter_slowly())
+                return begun(await route.enter_slowly())
 
             use = route.enter()
-            return Stream(begin, route.leave, None if use is None else started(use))
+            return Stream(begin, route.leave, None if use is None else begun(use))
 
         return call
 
@@ -152,7 +152,7 @@ class Calls:
 
         def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
             use = enter_now()
-            return Items(*_started(use, lambda: iter(getattr(use.value, name)(*args, **kwargs))))
+            return Items(*started(use, lambda: iter(getattr(use.value, name)(*args, **kwargs))))
 
         return call
 
@@ -163,7 +163,7 @@ class Calls:
         def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
             async def begin() -> tuple[Use[Any], Any]:
                 use = route.enter() or await route.enter_slowly()
-                return _started(use, lambda: getattr(use.value, name)(*args, **kwargs))
+                return started(use, lambda: getattr(use.value, name)(*args, **kwargs))
 
             return AsyncBlock(begin)
 
@@ -176,15 +176,15 @@ class Calls:
         def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
             def begin() -> tuple[Use[Any], Any]:
                 use = enter_now()
-                return _started(use, lambda: getattr(use.value, name)(*args, **kwargs))
+                return started(use, lambda: getattr(use.value, name)(*args, **kwargs))
 
             return Block(begin)
 
         return call
 
 
-def _started(use: Use[Any], start: Callable[[], Any]) -> tuple[Use[Any], Any]:
-    """Return the use and what was started in it; it has ended if that raised."""
+def started(use: Use[Any], start: Callable[[], Any]) -> tuple[Use[Any], Any]:
+    """Return the use and what was started in it; the use has ended if that raised."""
     try:
         return use, start()
     except BaseException:

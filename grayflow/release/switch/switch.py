@@ -164,6 +164,17 @@ class ImplementationSwitch(Generic[S]):
         """
         return self._proxy(None)
 
+    def proxy_of(self, variant: str) -> S:
+        """
+        Return an object that always calls one variant, or the default while that cannot be opened.
+
+        Raises:
+            ConfigurationError: there is no such variant.
+        """
+        if variant not in self._factories:
+            raise refused("variant", variant, f"name one of {', '.join(map(repr, self._factories))}")
+        return self._proxy(variant)
+
     def choose(self, context: AnyContext = None) -> Selection[S]:
         """
         Choose for a context, and return what serves and why.
@@ -212,13 +223,17 @@ class ImplementationSwitch(Generic[S]):
         """
         return self._seat.taken()
 
+    def route(self) -> Route:
+        """Return the way that the flag chooses; for what is built upon switches."""
+        return Chosen(self._seat)
+
     def fixed(self, variant: str) -> Route:
         """Return the way to one variant; for what is built upon switches."""
         return Fixed(self._seat, variant)
 
     def _proxy(self, variant: str | None) -> S:
         if variant not in self._proxies:
-            route = Chosen(self._seat) if variant is None else self.fixed(variant)
+            route = self.route() if variant is None else self.fixed(variant)
             which = f"switch {self.flag!r}" if variant is None else f"variant {variant!r} of switch {self.flag!r}"
             told = f"<{self.interface.name} by {which}>"
             self._proxies[variant] = make_proxy(self.interface, Calls(route), told)
