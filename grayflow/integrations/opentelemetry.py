@@ -1,5 +1,5 @@
 """
-OpenTelemetry: what was decided in which trace, how old the flags are, and how long the store took.
+OpenTelemetry: what was decided in which trace, how flags and cleanup are doing, and how long the store took.
 
     telemetry = FlagsTelemetry()
     async with Client(traced("redis://localhost:6379/0", namespace="shop"), hooks=[telemetry]) as flags:
@@ -9,7 +9,7 @@ Names of attributes are those of the semantic conventions for feature flags (1.3
 such conventions yet, and are called `grayflow.*`. Prometheus reads them through OpenTelemetry's exporter.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 from weakref import ref
 
@@ -18,6 +18,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
+from grayflow.cleanup.means import CleanupStatus
 from grayflow.client.client import Client
 from grayflow.client.health import Health
 from grayflow.client.hooks import HookDetails
@@ -35,7 +36,10 @@ _EVENT = "feature_flag.evaluation"
 _QUIET = frozenset({"position", "replaced", "follow"})
 """Asked every few seconds, or for ever."""
 
-_GAUGES: tuple[tuple[str, str, str, Callable[[Health], float | None]], ...] = (
+_Read = Callable[[Health], float | Mapping[str, float] | None]
+"""Returns the figure, or one for each state; `None` where there is none now."""
+
+_GAUGES: tuple[tuple[str, str, str, _Read], ...] = (
     ("grayflow.flags.age", "s", "Since the flags were last proved to be the store's", lambda health: health.age_s),
     ("grayflow.flags", "{flag}", "Flags held", lambda health: health.flags),
     ("grayflow.flags.degraded", "{flag}", "Flags that do not mean what they say", lambda health: len(health.degraded)),
@@ -43,15 +47,35 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Health], float | None]], ...] = (
     ("grayflow.flags.fresh", "1", "1 if they are proved", lambda health: not health.readiness.stale),
     ("grayflow.revision", "1", "Of the flags held", lambda health: health.revision),
     ("grayflow.link.up", "1", "1 if changes are pushed", lambda health: health.link == "up"),
+    ("grayflow.cleanup.handlers", "{handler}", "Handlers of switches", lambda health: health.cleanup.handlers),
+    ("grayflow.cleanup.jobs", "{job}", "Jobs of these handlers by state", lambda health: _jobs(health.cleanup)),
+    (
+        "grayflow.cleanup.available",
+        "1",
+        "1 if this process can work for the fleet, or need not",
+        lambda health: health.cleanup.unavailable is None,
+    ),
 )
 
-_COUNTERS: tuple[tuple[str, str, Callable[[Health], float]], ...] = (
+_COUNTERS: tuple[tuple[str, str, _Read], ...] = (
     ("grayflow.loads", "Loads of the whole flag set", lambda health: health.loads),
     ("grayflow.failovers", "Times that the store had gone back", lambda health: health.failovers),
     ("grayflow.hook.errors", "Failures of hooks", lambda health: health.hook_errors),
     ("grayflow.resolver.errors", "Failures of resolvers", lambda health: health.resolver_errors),
     ("grayflow.handler.errors", "Failures of handlers", lambda health: health.handler_errors),
+    ("grayflow.cleanup.done", "Jobs of switches finished here", lambda health: health.cleanup.done),
+    ("grayflow.cleanup.errors", "Attempts that failed here", lambda health: health.cleanup.errors),
+    ("grayflow.cleanup.superseded", "Jobs given up, switched again", lambda health: health.cleanup.superseded),
 )
+
+
+def _jobs(cleanup: CleanupStatus) -> Mapping[str, float]:
+    return {
+        "pending": cleanup.pending,
+        "running": cleanup.running,
+        "failed": cleanup.failed,
+        "orphaned": cleanup.orphaned,
+    }
 
 
 class FlagsTelemetry:
@@ -82,26 +106,24 @@ class FlagsTelemetry:
         self._note(details, decision)
 
     def watch(self, flags: Client) -> None:
-        """Measure how a client is doing: ages, counts, link, failures. It is looked at when metrics are collected."""
+        """
+        Measure how a client is doing: ages, counts, link, failures, jobs of switch-offs.
+
+        It is looked at when metrics are collected, and not kept alive.
+        """
         watched = ref(flags)
 
-        def gauge(read: Callable[[Health], float | None]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def looking(read: _Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
             def observe(_: CallbackOptions) -> Iterable[Observation]:
                 client = watched()
-                if client is not None:
-                    health = client.health
-                    value = read(health)
-                    if value is not None:
-                        yield Observation(
-                            float(value), {"grayflow.namespace": health.namespace, "service": health.name}
-                        )
+                return () if client is None else _observations(client.health, read)
 
             return observe
 
         for name, unit, description, read in _GAUGES:
-            self._meter.create_observable_gauge(name, [gauge(read)], unit, description)
-        for name, description, count in _COUNTERS:
-            self._meter.create_observable_counter(name, [gauge(count)], "1", description)
+            self._meter.create_observable_gauge(name, [looking(read)], unit, description)
+        for name, description, read in _COUNTERS:
+            self._meter.create_observable_counter(name, [looking(read)], "1", description)
 
     def _note(self, details: HookDetails, decision: Decision) -> None:
         # An unknown name is not an attribute: whoever makes up names must not make up time series.
@@ -136,6 +158,14 @@ class FlagsTelemetry:
         if self._context_id and details.context is not None and details.context.user_id is not None:
             found["feature_flag.context.id"] = str(details.context.user_id)
         return found
+
+
+def _observations(health: Health, read: _Read) -> Iterable[Observation]:
+    who = {"grayflow.namespace": health.namespace, "service": health.name}
+    value = read(health)
+    if isinstance(value, Mapping):
+        return [Observation(float(count), {**who, "state": state}) for state, count in value.items()]
+    return () if value is None else (Observation(float(value), who),)
 
 
 class Traced(Wrapper):

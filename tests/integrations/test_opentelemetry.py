@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from grayflow import Admin, Client, Context, MemoryStore, StoreUnavailableError
+from grayflow import Admin, Client, Context, MemoryStore, Retry, StoreUnavailableError, SwitchOff
 from grayflow.integrations.opentelemetry import FlagsTelemetry, Traced, traced
 from grayflow.testing import FakeClock, Faulty
 from tests.servers import free_port
@@ -154,6 +154,57 @@ async def test_the_age_and_the_link_are_measured(
         assert found["grayflow.flags.age"][0][1] >= 90
         assert (found["grayflow.flags.fresh"][0][1], found["grayflow.flags.ready"][0][1]) == (0, 1)
         assert found["grayflow.link.up"][0][1] == 0
+
+
+async def nothing(off: SwitchOff) -> None:
+    """Has nothing to clean up."""
+
+
+async def test_jobs_of_switch_offs_are_measured_by_state(
+    store: Faulty, clock: FakeClock, meters: MeterProvider, reader: InMemoryMetricReader
+):
+    telemetry = FlagsTelemetry(meter_provider=meters)
+    fails = True
+
+    async def purge(off: SwitchOff) -> None:
+        if fails:
+            raise RuntimeError("the cache does not answer")
+
+    async with (
+        Admin(store, actor="test", clock=clock) as admin,
+        Client(store, clock=clock, name="web", hooks=[telemetry]) as flags,
+    ):
+        telemetry.watch(flags)
+        flags.on_switch_off("f", scope="fleet", name="purge", retry=Retry(attempts=1))(purge)
+        flags.on_switch_off("f")(nothing)
+        await admin.switch_off("f")
+        await clock.advance(60)
+        found = measured(reader)
+        states = {one["state"]: value for one, value in found["grayflow.cleanup.jobs"]}
+        assert states == {"pending": 0, "running": 0, "failed": 1, "orphaned": 0}
+        assert found["grayflow.cleanup.jobs"][0][0]["service"] == "web"
+        assert [found[f"grayflow.cleanup.{name}"][0][1] for name in ("handlers", "done", "errors")] == [2, 1, 1]
+
+        fails = False
+        await admin.retry("purge", "f")
+        await clock.advance(60)
+        assert measured(reader)["grayflow.cleanup.done"][0][1] == 2
+        assert {value for _, value in measured(reader)["grayflow.cleanup.jobs"]} == {0}
+
+
+async def test_a_board_that_refuses_is_measured(
+    store: Faulty, clock: FakeClock, meters: MeterProvider, reader: InMemoryMetricReader
+):
+    telemetry = FlagsTelemetry(meter_provider=meters)
+    async with Client(store, clock=clock, hooks=[telemetry]) as flags:
+        telemetry.watch(flags)
+        flags.on_switch_off("f", scope="fleet", name="purge")(nothing)
+        await clock.advance(5)
+        assert measured(reader)["grayflow.cleanup.available"][0][1] == 1
+
+        store.errors["board.list"] = StoreUnavailableError("away")
+        await clock.advance(120)
+        assert measured(reader)["grayflow.cleanup.available"][0][1] == 0
 
 
 async def test_a_client_that_is_gone_is_measured_no_more(
