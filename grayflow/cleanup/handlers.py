@@ -112,14 +112,18 @@ class Handlers:
         self._all[handler.name] = handler
         self.added(handler)
 
-    def start(self) -> None:
+    def check(self) -> None:
         """
-        Pass if all handlers fit together; what is added from now on has to fit at once.
+        Pass if all handlers fit together.
 
         Raises:
             ConfigurationError: `after` names a handler that does not exist or that can never come first; or a circle.
         """
         _check_order(self._all)
+
+    def start(self) -> None:
+        """Pass as `check` does; what is added from now on has to fit at once."""
+        self.check()
         self._started = True
 
     def _numbered(self, name: str) -> str:

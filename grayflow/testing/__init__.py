@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from grayflow.testing.contract import BoardContract, StoreContract
     from grayflow.testing.faults import Faulty
     from grayflow.testing.plugin import all_flag_combinations
+    from grayflow.testing.rerun import run_handlers_twice
     from grayflow.testing.settable import SettableClient
     from grayflow.testing.virtual import VirtualClock, VirtualLoop
 
@@ -20,6 +21,7 @@ __all__ = [
     "VirtualClock",
     "VirtualLoop",
     "all_flag_combinations",
+    "run_handlers_twice",
 ]
 
 _HOMES = {
@@ -31,6 +33,7 @@ _HOMES = {
     "VirtualClock": "virtual",
     "VirtualLoop": "virtual",
     "all_flag_combinations": "plugin",
+    "run_handlers_twice": "rerun",
 }
 
 if "pytest" in sys.modules:  # without it a failing contract says `assert` and no values
