@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 __all__ = [
+    "ON_OFF",
     "All",
     "AnyOf",
     "Attribute",
@@ -49,7 +50,7 @@ TimeOfDay = Annotated[str, Meta(pattern=TIME_PATTERN)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Slot = Annotated[int, Meta(ge=0)]
 
-Path = str | tuple[str | int, ...]
+Path = str | Annotated[tuple[str | int, ...], Meta(min_length=1)]
 """
 Which attribute. Text is a name; where no attribute has that name and it holds dots, it is followed as a path
 (`"address.country"`). A list is always a path, one step an element (`["address", "country"]`, `["a.b"]`); a whole
@@ -193,6 +194,10 @@ class ServeOnFailure(Model, frozen=True, kw_only=True):
     variant: Name
 
 
+ON_OFF: dict[str, Any] = {"on": True, "off": False}
+"""The variants of flags that give none of their own; one object, as like all of a document nobody changes it."""
+
+
 class Flag(Model, frozen=True, kw_only=True):
     """
     One gray switch. `{"key": "x"}` is a boolean flag, not enabled, that will serve `on` to everybody once it is.
@@ -205,7 +210,7 @@ class Flag(Model, frozen=True, kw_only=True):
     enabled: bool = False
     archived: bool = False
     """An archived flag is disabled for good and left out of listings; its history stays."""
-    variants: dict[Name, Any] = msgspec.field(default_factory=lambda: {"on": True, "off": False})
+    variants: dict[Name, Any] = msgspec.field(default_factory=lambda: ON_OFF)
     off: Name | None | UnsetType = UNSET
     """Served while disabled, outside the window or short of a requirement. Null: the caller's default."""
     otherwise: Name | Split | None | UnsetType = UNSET

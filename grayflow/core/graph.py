@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from grayflow.core.flag import Flag, FlagIs, Segment, SegmentIs
-from grayflow.core.validate import all_conditions
+from grayflow.core.flag import All, AnyOf, Attribute, Bucket, Condition, During, Flag, FlagIs, Not, Segment, SegmentIs
 
 __all__ = ["Edges", "Node", "bottom_up", "needs", "reaches", "undecidable"]
 
@@ -18,12 +17,28 @@ Edges = Mapping[Node, frozenset[Node]]
 def needs(document: Flag | Segment) -> frozenset[Node]:
     """Return the flags and segments that a document's conditions name, whether they exist or not."""
     found: set[Node] = set()
-    for _, condition in all_conditions(document):
-        if isinstance(condition, SegmentIs):
-            found.add(("segment", condition.key))
-        elif isinstance(condition, FlagIs):
-            found.add(("flag", condition.key))
+    if isinstance(document, Segment):
+        _collect(document.when or (), found)
+    else:
+        _collect(document.requires, found)
+        for rule in document.rules:
+            _collect(rule.when, found)
     return frozenset(found)
+
+
+def _collect(conditions: Iterable[Condition], found: set[Node]) -> None:
+    for condition in conditions:
+        match condition:
+            case Attribute() | Bucket() | During():
+                pass
+            case SegmentIs(key=key):
+                found.add(("segment", key))
+            case FlagIs(key=key):
+                found.add(("flag", key))
+            case All(of=inner) | AnyOf(of=inner):
+                _collect(inner, found)
+            case Not(of=one):
+                _collect((one,), found)
 
 
 def undecidable(edges: Edges) -> frozenset[Node]:

@@ -3,24 +3,30 @@ What is wrong with a document beyond what its types say: whatever takes two fiel
 
 A document with one of these problems does not decode. What only blunts a condition (an unknown operator, a bad
 pattern) is found by `degradations`: it is refused on write, and on read costs that condition and nothing else.
+
+Every document of every load is checked here, so a sound one is walked once and no path is written for it: what is wrong
+in a part comes with its path inside that part, and whoever holds the part puts its own place before it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import (
+    ON_OFF,
     SLOTS,
     All,
     AnyOf,
     Attribute,
     Bucket,
     Condition,
-    First,
     Flag,
     FlagIs,
     Not,
+    Rule,
     Segment,
     ServeOnFailure,
     Split,
@@ -53,7 +59,7 @@ def few(found: Iterable[Found]) -> list[Found]:
     """Return the first problems only, and a last one that says so if there are more."""
     found = iter(found)
     told = list(islice(found, _MOST))
-    if next(found, None) is not None:
+    if len(told) == _MOST and next(found, None) is not None:
         told.append(("", f"and more; these are the first {_MOST}"))
     return told
 
@@ -84,31 +90,34 @@ def all_conditions(document: Flag | Segment) -> Iterator[tuple[str, Condition]]:
 
 def flag_problems(flag: Flag) -> Iterator[Found]:
     """Yield what is wrong with a flag's document; nothing if it can be compiled."""
-    yield from _variant_problems(flag)
-    yield from _served_problems(flag)
-    yield from _target_problems(flag)
-    if flag.by is not None:
-        yield from _by_problems(flag.by, "by")
+    if flag.variants is not ON_OFF or flag.kind != "boolean":
+        yield from _variant_problems(flag)
+    for path, message in _serve_problems(flag, flag.off):
+        yield f"off{path}", message
+    for path, message in _serve_problems(flag, flag.otherwise):
+        yield f"otherwise{path}", message
+    if type(flag.on_failure) is ServeOnFailure:
+        for path, message in _serve_problems(flag, flag.on_failure.variant):
+            yield f"on_failure.variant{path}", message
+    if flag.targets:
+        yield from _target_problems(flag)
+    for path, message in _condition_problems(flag.requires) if flag.requires else ():
+        yield f"requires{path}", message
     for index, rule in enumerate(flag.rules):
-        path = f"rules[{index}]"
-        if rule.percent is not None and abs(rule.percent * 1000 - round(rule.percent * 1000)) > 1e-6:
-            yield f"{path}.percent", f"{rule.percent} has more than three decimals"
-        if rule.by is not None:
-            yield from _by_problems(rule.by, f"{path}.by")
-    yield from _condition_problems(flag)
+        for path, message in _rule_problems(flag, rule):
+            yield f"rules[{index}].{path}", message
 
 
 def segment_problems(segment: Segment) -> Iterator[Found]:
     """Yield what is wrong with a segment's document."""
-    yield from _condition_problems(segment)
-    if segment.by is not None:
-        yield from _by_problems(segment.by, "by")
+    for path, message in _condition_problems(segment.when or ()):
+        yield f"when{path}", message
     for name in ("include", "exclude"):
         yield from _id_problems(getattr(segment, name), name)
 
 
 def _variant_problems(flag: Flag) -> Iterator[Found]:
-    if flag.kind != "boolean" and flag.variants == {"on": True, "off": False}:
+    if flag.variants is ON_OFF:
         yield "variants", f"a flag of kind {flag.kind!r} needs variants of its own: name -> {flag.kind} value"
         return
     for name, value in flag.variants.items():
@@ -135,20 +144,22 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _served_problems(flag: Flag) -> Iterator[Found]:
-    yield from _serve_problems(flag, flag.off_variant, "off")
-    yield from _serve_problems(flag, flag.otherwise_serves, "otherwise")
-    for index, rule in enumerate(flag.rules):
-        yield from _serve_problems(flag, flag.rule_serves(rule), f"rules[{index}].serve")
-    if isinstance(flag.on_failure, ServeOnFailure):
-        yield from _serve_problems(flag, flag.on_failure.variant, "on_failure.variant")
+def _rule_problems(flag: Flag, rule: Rule) -> Iterator[Found]:
+    for path, message in _serve_problems(flag, rule.serve):
+        yield f"serve{path}", message
+    if rule.percent is not None and abs((slots := rule.percent * 1000) - round(slots)) > 1e-6:
+        yield "percent", f"{rule.percent} has more than three decimals"
+    for path, message in _condition_problems(rule.when) if rule.when else ():
+        yield f"when{path}", message
 
 
-def _serve_problems(flag: Flag, serve: str | Split | None, path: str) -> Iterator[Found]:
-    if isinstance(serve, Split):
-        yield from _split_problems(flag, serve, path)
-    elif serve is not None and serve not in flag.variants:
-        yield path, f"there is no variant {serve!r}; the variants are {_names(flag)}"
+def _serve_problems(flag: Flag, serve: str | Split | None | UnsetType) -> Iterable[Found]:
+    if type(serve) is Split:
+        return _split_problems(flag, serve)
+    # What is left out means a variant that is there, see `Flag`.
+    if serve is None or serve is UNSET or serve in flag.variants:
+        return ()
+    return [("", f"there is no variant {serve!r}; the variants are {_names(flag)}")]
 
 
 def _names(flag: Flag) -> str:
@@ -156,30 +167,27 @@ def _names(flag: Flag) -> str:
     return named if len(flag.variants) <= _NAMED else f"{named} and {len(flag.variants) - _NAMED} more"
 
 
-def _split_problems(flag: Flag, split: Split, path: str) -> Iterator[Found]:
+def _split_problems(flag: Flag, split: Split) -> Iterator[Found]:
     if (split.weights is None) == (split.ranges is None):
-        yield path, "a split has either weights or ranges"
+        yield "", "a split has either weights or ranges"
     names = [pair[0] for pair in (*(split.weights or ()), *(split.ranges or ()))]
     for name in dict.fromkeys((*names, *((split.absent,) if split.absent is not None else ()))):
         if name not in flag.variants:
-            yield path, f"there is no variant {name!r}; the variants are {_names(flag)}"
+            yield "", f"there is no variant {name!r}; the variants are {_names(flag)}"
     if split.weights is not None and split.hash is None:
         total = sum(weight for _, weight in split.weights)
         if total != SLOTS:
-            yield f"{path}.weights", f"the weights add up to {total}; they must add up to {SLOTS}"
+            yield ".weights", f"the weights add up to {total}; they must add up to {SLOTS}"
     if split.ranges is not None:
-        ranges = [(low, high) for _, low, high in split.ranges]
-        yield from _range_problems(ranges, f"{path}.ranges", sized=split.hash is None)
-    if split.by is not None:
-        yield from _by_problems(split.by, f"{path}.by")
+        yield from _range_problems([(low, high) for _, low, high in split.ranges], sized=split.hash is None)
 
 
-def _range_problems(ranges: Iterable[tuple[int, int]], path: str, *, sized: bool) -> Iterator[Found]:
+def _range_problems(ranges: Iterable[tuple[int, int]], *, sized: bool) -> Iterator[Found]:
     for index, (low, high) in enumerate(ranges):
         if low > high:
-            yield f"{path}[{index}]", f"the range ends at {high}, before its start at {low}"
+            yield f".ranges[{index}]", f"the range ends at {high}, before its start at {low}"
         elif sized and high > SLOTS:
-            yield f"{path}[{index}]", f"the range ends at {high}; the last slot is {SLOTS - 1}"
+            yield f".ranges[{index}]", f"the range ends at {high}; the last slot is {SLOTS - 1}"
 
 
 def _target_problems(flag: Flag) -> Iterator[Found]:
@@ -200,22 +208,43 @@ def _id_problems(ids: Iterable[str | int], path: str) -> Iterator[Found]:
             yield f"{path}[{index}]", "this cannot be an id; ids are text or whole numbers"
 
 
-def _by_problems(by: Any, path: str) -> Iterator[Found]:
-    for step in by.first if isinstance(by, First) else (by,):
-        if step == ():
-            yield path, "an empty path names no attribute"
+def _condition_problems(conditions: Iterable[Condition]) -> Iterator[Found]:
+    for index, condition in enumerate(conditions):
+        # Most conditions are comparisons, which can only be wrong in ways that their types say.
+        if type(condition) is not Attribute:
+            for path, message in _PROBLEMS.get(type(condition), _none)(condition):
+                yield f"[{index}]{path}", message
 
 
-def _condition_problems(document: Flag | Segment) -> Iterator[Found]:
-    for path, condition in all_conditions(document):
-        if isinstance(condition, Bucket):
-            yield from _range_problems(condition.ranges, f"{path}.ranges", sized=condition.hash is None)
-            if condition.by is not None:
-                yield from _by_problems(condition.by, f"{path}.by")
-        elif isinstance(condition, FlagIs) and condition.off and condition.variants is not None:
-            yield path, "either `off` or `variants` can be asked for, not both"
-        elif isinstance(condition, Attribute) and condition.name == ():
-            yield f"{path}.name", "an empty path names no attribute"
+def _none(_: Condition) -> Iterable[Found]:
+    return ()
+
+
+def _bucket_problems(bucket: Bucket) -> Iterator[Found]:
+    return _range_problems(bucket.ranges, sized=bucket.hash is None)
+
+
+def _flag_is_problems(condition: FlagIs) -> Iterator[Found]:
+    if condition.off and condition.variants is not None:
+        yield "", "either `off` or `variants` can be asked for, not both"
+
+
+def _joined_problems(condition: All | AnyOf) -> Iterator[Found]:
+    return ((f".of{path}", message) for path, message in _condition_problems(condition.of))
+
+
+def _not_problems(condition: Not) -> Iterator[Found]:
+    # One condition, which has no index.
+    return ((f".of{path.removeprefix('[0]')}", message) for path, message in _condition_problems((condition.of,)))
+
+
+_PROBLEMS: Mapping[type, Callable[[Any], Iterable[Found]]] = {
+    Bucket: _bucket_problems,
+    FlagIs: _flag_is_problems,
+    All: _joined_problems,
+    AnyOf: _joined_problems,
+    Not: _not_problems,
+}
 
 
 def degradations(document: Flag | Segment, extensions: Extensions) -> list[Found]:

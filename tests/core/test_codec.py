@@ -66,7 +66,7 @@ REFUSED = [
     (flag(targets={"maybe": ["u"]}), "targets.maybe", "'maybe'"),
     (flag(targets={"on": [1.5]}), "targets", "float"),
     (flag(effective_at="2027-01-01T00:00:00"), "effective_at", "timezone"),
-    (flag(by=[]), "by", "empty path"),
+    (flag(by=[]), "by", "length >= 1"),
     (flag(by={"first": []}), "by.first", "length >= 1"),
     (flag(rules=[{"when": [nested(20), nested(40)]}]), "", "nested deeper than 32"),
     (b'{"key":"f","variants":{"on":' + b"9" * 5_000 + b"}}", "variants", "out of range"),
@@ -97,6 +97,24 @@ def test_long_id_lists_do_not_count_as_document() -> None:
 def test_a_document_stored_under_another_name_is_refused() -> None:
     with pytest.raises(InvalidFlagError, match="stored as 'g'"):
         decode_flag(flag(), "g")
+
+
+def test_numbers_that_python_holds_equal_to_the_usual_variants_are_variants_of_their_own() -> None:
+    assert decode_flag(flag(kind="integer", variants={"on": 1, "off": 0})).variants == {"on": 1, "off": 0}
+
+
+def test_every_problem_comes_with_the_path_of_its_condition() -> None:
+    both = {"type": "flag", "key": "g", "off": True, "variants": []}
+    turned = {"type": "bucket", "ranges": [[0, 1], [2, 1]]}
+    data = flag(
+        requires=[both, {"type": "not", "of": both}], rules=[{"when": [{"type": "any", "of": [IN_DE, turned]}]}]
+    )
+
+    with pytest.raises(InvalidFlagError) as caught:
+        decode_flag(data)
+
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == ["requires[0]", "requires[1].of", "rules[0].when[0].of[1].ranges[1]"]
 
 
 @pytest.mark.parametrize(
