@@ -4,6 +4,8 @@ The jobs of a developer: `nox` runs the quick ones, `nox -l` lists all.
 `.ci/run` does the same on a bare machine with nothing but Python and pip; what is checked is said in `pyproject.toml`.
 """
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.5"
@@ -93,8 +95,16 @@ def soak(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print how fast things are, as ratios; the figures of one machine are in `benchmarks/README.md`."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", *group("benchmark"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Measure eleven other ways to decide beside ours, on the same work, each in an environment of its own."""
+    session.install("-e", ".[test]")
+    folder = Path(session.virtualenv.location).parent / "peers"
+    session.run("python", "-m", "benchmarks.peers", "--environments", str(folder), *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
