@@ -19,8 +19,12 @@ from grayflow.store.given import Duration, refused, seconds
 
 __all__ = ["Atom", "OnCancel", "OnRecover", "Step", "StepCall", "StepFunction", "UndoFailure", "Verdict"]
 
-Verdict = Literal["applied", "not_applied", "unknown"]
-"""What a `check` says of a step: its effect is there, is not there, or nobody can tell."""
+Verdict = Literal["applied", "wrong", "not_applied", "unknown"]
+"""
+What a `check` says of a step. `applied`: its effect is there. `wrong`: it is not, or not as it should be, and there may
+be something that has to be taken back, such as a process that runs and does not serve. `not_applied`: nothing was done
+at all. `unknown`: nobody can tell.
+"""
 
 OnCancel = Literal["undo", "finish"]
 OnRecover = Literal["undo", "continue"]
@@ -101,12 +105,12 @@ class Step(_Named, frozen=True, kw_only=True):
     """
     check: StepFunction | None = None
     """
-    Tells whether the effect is there: True, False, or None if nobody can tell; or the words of `Verdict`. Asked after
-    `do`, which has failed if the answer is no, and where `do` raised, took too long or died: what is known not to be
-    there is not undone.
+    Tells whether the effect is there: True (`applied`), False (`wrong`), None (`unknown`), or a word of `Verdict`.
+    Asked after `do`, which has failed if the answer is no, and where `do` raised, took too long or died. Everything
+    but `not_applied` is undone then.
     """
     retry: Retry = _ONCE
-    """How often and how soon `do` is tried again if it failed and its effect is not there, or nobody can tell."""
+    """How often and how soon `do` is tried again if it failed and its effect is not there."""
     timeout: Duration | None = 60.0
     """For one attempt of `do`; `None`: as long as it takes."""
     check_timeout: Duration = 30.0

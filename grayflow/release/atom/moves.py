@@ -78,7 +78,9 @@ def taken_over(run: Run, atom: Atom) -> Run:
 
 
 def _parked(run: Run, trouble: Trouble) -> Run:
-    index = max(index for index, step in enumerate(run.steps) if step.left)
+    left = [index for index, step in enumerate(run.steps) if step.left]
+    # What was being undone is at fault; later steps may have been given up before that.
+    index = max([index for index in left if run.steps[index].state == "undoing"] or left)
     step = run.steps[index]
     told = structs.replace(trouble, step=step.name, during="undo")
     run = _with(run, index, state="undo_failed", undo_error=told)

@@ -91,7 +91,7 @@ class Prober:
         verdict, error = await self._verdict(index, _after(told, after))
         if error is not None:
             return Facts(error=error, verdict="unknown", after=after)
-        if verdict != "not_applied":
+        if verdict not in ("wrong", "not_applied"):
             return Facts(after=after)
         message = "do returned, and check says that its effect is not there"
         error = Trouble(kind="NotApplied", message=message, step=step.name, during="check")
@@ -178,5 +178,5 @@ def _as_verdict(value: Any) -> Verdict | None:
     if value is None:
         return "unknown"
     if isinstance(value, bool):
-        return "applied" if value else "not_applied"
+        return "applied" if value else "wrong"
     return next((verdict for verdict in _VERDICTS if verdict == value), None)

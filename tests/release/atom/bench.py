@@ -57,9 +57,9 @@ class Bench:
         await self._act("capture", call, None)
         return self.states[call.step]
 
-    async def check(self, call: StepCall) -> bool:
+    async def check(self, call: StepCall) -> str:
         await self._act("check", call, None)
-        return self.states[call.step] == "new"
+        return "applied" if self.states[call.step] == "new" else "not_applied"
 
     def atom(
         self,

@@ -159,7 +159,7 @@ def test_killed_anywhere_with_the_journal_in_a_sqlite_file(
 @pytest.mark.faults
 @pytest.mark.parametrize("fail", ["", "do start"])
 def test_killed_anywhere_with_the_journal_in_redis(zygote: Zygote, quick_path: Path, redis_url: str, fail: str) -> None:
-    order = Order(folder="", fail=fail)
+    order = Order(folder="", fail=fail, lease=0.3)  # by the server's clock, which no test can set: it is waited for
     trial = Trial(zygote, quick_path, order, place=lambda home: redis_url)
 
     assert every_point(trial, {"before", "after"}) >= {"before"}

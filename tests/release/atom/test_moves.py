@@ -43,7 +43,7 @@ def attempted(atom: Atom, facts: Facts, *, attempts: int = 1, wait_s: float = 3)
 # An attempt that failed
 
 
-@pytest.mark.parametrize("verdict", ["not_applied", "unknown"])
+@pytest.mark.parametrize("verdict", ["not_applied", "unknown", "wrong"])
 def test_a_failed_step_is_tried_again_after_a_wait_if_its_effect_is_not_known_to_be_there(verdict: Any) -> None:
     atom = an_atom({"retry": Retry(attempts=2)})
 
@@ -67,7 +67,7 @@ def test_a_step_that_failed_and_is_there_counts_as_done_if_it_says_so() -> None:
     assert (run.direction, run.steps[0].state, run.steps[0].error) == ("forward", "done", BROKEN)
 
 
-@pytest.mark.parametrize("verdict", ["not_applied", "unknown"])
+@pytest.mark.parametrize("verdict", ["not_applied", "unknown", "wrong"])
 def test_only_what_is_known_to_be_there_counts_as_done(verdict: Any) -> None:
     run = attempted(an_atom({"accept_applied": True}), Facts(error=BROKEN, verdict=verdict))
 
@@ -173,7 +173,7 @@ def test_what_another_process_began_is_asked_about_first() -> None:
     assert plan(run, atom, fence=8, now=0) == Ask(0)
 
 
-@pytest.mark.parametrize("verdict", ["not_applied", "unknown"])
+@pytest.mark.parametrize("verdict", ["not_applied", "unknown", "wrong"])
 def test_what_is_to_be_continued_and_not_known_to_be_there_is_done_again_from_the_same_state(verdict: Any) -> None:
     atom = an_atom(on_recover="continue")
     run = at(a_run(atom), 0, state="intent", attempts=1, fence=7, before=1)
@@ -206,6 +206,20 @@ def test_a_run_that_gets_nowhere_is_turned_back_and_then_parked() -> None:
     assert run.outcome == "rollback_failed"
     assert run.remaining == ("a",)
     assert "was gone, 3 times" in str(run.steps[0].undo_error)
+
+
+def test_a_run_is_parked_for_the_undo_that_its_processes_died_in_and_not_for_one_given_up_before() -> None:
+    atom = an_atom({"independent": True}, undo_failure="continue", recoveries=1)
+    run = at(a_run(atom), 0, state="undoing", undos=1, fence=7)
+    run = at(run, 1, state="undo_failed", undo_error=BROKEN)
+    run = structs.replace(moves.turned_back(run, TurnBack(BROKEN)), recoveries=1)
+
+    run = moves.taken_over(run, atom)
+
+    assert run.outcome == "rollback_failed"
+    assert [step.state for step in run.steps] == ["undo_failed", "undo_failed"]
+    assert run.steps[1].undo_error == BROKEN
+    assert "was gone, 2 times" in str(run.steps[0].undo_error)
 
 
 @pytest.mark.parametrize("how", ["done", "asked", "undone"])

@@ -232,14 +232,36 @@ async def test_a_step_that_nobody_can_ask_is_undone(bench: Bench) -> None:
     assert bench.count("undo link") == 1
 
 
-async def test_a_step_that_returned_and_is_not_there_has_failed(bench: Bench) -> None:
-    async def not_there(call: StepCall) -> str:
-        return "not_applied"
-
-    error = await rolled_back(bench.atom("link", "open", steps={"open": {"check": not_there}}))
+@pytest.mark.parametrize(("answer", "state"), [(False, "undone"), ("wrong", "undone"), ("not_applied", "not_applied")])
+async def test_a_step_that_returned_and_is_not_there_has_failed(bench: Bench, answer: Any, state: str) -> None:
+    """A process that was started and is not healthy has to be stopped; only `not_applied` says nothing is there."""
+    error = await rolled_back(bench.atom("link", step={"check": lambda call: answer, "capture": None}))
 
     assert error.result.error.kind == "NotApplied"
+    assert error.result.step("link").state == state
     assert isinstance(error.__cause__, StepFailedError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(True, "undone"), (False, "undone"), (None, "undone"), ("unknown", "undone"), ("not_applied", "not_applied")],
+)
+async def test_a_step_that_raised_is_undone_unless_nothing_was_done_at_all(
+    bench: Bench, answer: Any, state: str
+) -> None:
+    bench.failures["do link"] = [BOOM]
+
+    error = await rolled_back(bench.atom("link", step={"check": lambda call: answer}))
+
+    assert error.result.step("link").state == state
+
+
+@pytest.mark.parametrize("answer", [True, None, "applied", "unknown"])
+async def test_a_step_that_returned_is_done_unless_its_check_says_otherwise(bench: Bench, answer: Any) -> None:
+    async with opened() as atoms:
+        result = await atoms.run(bench.atom("link", step={"check": lambda call: answer}))
+
+    assert result.outcome == "succeeded"
 
 
 @pytest.mark.parametrize("answer", ["perhaps", 1, [], "Applied"])

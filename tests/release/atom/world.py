@@ -70,12 +70,12 @@ class World:
         self._note(call, "capture")
         return self.look(call.step)
 
-    async def check(self, call: StepCall) -> bool | None:
-        """Tell whether both are new."""
+    async def check(self, call: StepCall) -> str:
+        """Tell whether both are new, or none."""
         self._note(call, "check")
         self._refuse_the_overtaken(call.fencing_token)  # from now on: what it finds has to stay so
         found = self.look(call.step)
-        return None if len(set(found)) > 1 else found[0] == "new"
+        return {("new", "new"): "applied", ("old", "old"): "not_applied"}.get((found[0], found[1]), "wrong")
 
     def _note(self, call: StepCall, what: str) -> None:
         self.effects.append(f"{what} {call.step}")
