@@ -30,6 +30,8 @@ class Work(NamedTuple):
     title: str
     check: Callable[[Sequence[Any]], None]
     refused: tuple[Stranger, ...] = ()
+    users: int = 10_000
+    """How many answers are checked: some peers take five milliseconds for one."""
 
 
 def _all(wanted: object) -> Callable[[Sequence[Any]], None]:
@@ -46,7 +48,7 @@ def _half(answers: Sequence[Any]) -> None:
 
 def _listed(answers: Sequence[Any]) -> None:
     listed = frozenset(LISTED)
-    _expect(list(answers) == [user in listed for user in USERS], "True for those listed", answers)
+    _expect(list(answers) == [user in listed for user in USERS[: len(answers)]], "True for those listed", answers)
 
 
 def _models(answers: Sequence[Any]) -> None:
@@ -65,7 +67,7 @@ WORKS: Mapping[str, Work] = {
     "unknown": Work("unknown flag", _all(False)),
     "half": Work("50 % rollout", _half),
     "three": Work("3 conditions + rollout", _half, ({"country": "US"}, {"plan": "free"}, {"age": 17})),
-    "list": Work("10,000-id list", _listed),
+    "list": Work("10,000-id list", _listed, users=1_000),
     "twenty": Work("20 rules, last matches", _all(True), ({"country": "X3"}, {"country": "US"})),
     "json": Work("JSON variant of 4", _models),
 }

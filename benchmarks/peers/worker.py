@@ -31,6 +31,8 @@ __all__ = ["Column", "Peer"]
 RUN_S = 0.02
 """One measurement lasts about this long."""
 ASKS_AT_LEAST = 10
+SOME = 200
+"""Users that are asked for again when the way to ask has been checked already."""
 USER = {"country": "DE", "plan": "pro", "age": 34}
 HOWS = ("prebuilt", "built")
 """The context is there already, or it is built for each call."""
@@ -130,22 +132,26 @@ class Worker:
         """Raise `WrongAnswerError` unless the answers are those of the work."""
         for column in self._columns.values():
             for work in column.asks if column.checked else ():
-                for how in _hows(column):
-                    with column.around():
-                        try:
-                            loop = _loop(column, work, how, collect=True)
-                            WORKS[work].check(await _done(loop(self._everybody[column.name])))
-                        except WrongAnswerError as error:
-                            raise WrongAnswerError(f"{column.name}, {work}, {how}: {error}") from None
-                await self._refuse(column, work)
+                answers = await self._answers(column, work, "prebuilt", WORKS[work].users)
+                try:
+                    WORKS[work].check(answers)
+                except WrongAnswerError as error:
+                    raise WrongAnswerError(f"{column.name}, {work}: {error}") from None
+                if len(_hows(column)) > 1:
+                    await self._check_built(column, work, answers[:SOME])
 
-    async def _refuse(self, column: Column, work: str) -> None:
+    async def _check_built(self, column: Column, work: str, wanted: Sequence[Any]) -> None:
+        if await self._answers(column, work, "built", len(wanted)) != wanted:
+            raise WrongAnswerError(f"{column.name}, {work}: a context built for the call is answered differently")
         for stranger in WORKS[work].refused:
-            with column.around():
-                some = self._everybody[column.name][:200]
-                answers = await _done(_loop(column, work, "built", collect=True)(some, **stranger))
-            if any(answers):
+            if any(await self._answers(column, work, "built", SOME, **stranger)):
                 raise WrongAnswerError(f"{column.name}, {work}: {stranger} was let in")
+
+    async def _answers(self, column: Column, work: str, how: str, users: int, **stranger: Any) -> Sequence[Any]:
+        with column.around():
+            loop = _loop(column, work, how, collect=True)
+            answers: Sequence[Any] = await _done(loop(self._everybody[column.name][:users], **stranger))
+        return answers
 
     async def measure(self, name: str, work: str, how: str) -> float:
         """Return the nanoseconds of one call."""
