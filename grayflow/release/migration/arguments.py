@@ -1,0 +1,65 @@
+"""Checks what migrations are given by their callers, at once and in the same words."""
+
+import re
+from typing import Any
+
+from grayflow.store.given import refused
+
+__all__ = ["check_migration_name", "check_word", "checked_store", "paced", "share", "whole"]
+
+_VERBS = (
+    "get", "exists", "tombstone", "list", "insert", "upsert_if_newer", "delete_if_not_newer", "scan",
+)  # fmt: skip
+
+
+def check_migration_name(given: Any) -> str:
+    """
+    Return the name of a migration: a flag's key, short enough for what is derived from it.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    if not (isinstance(given, str) and re.fullmatch(r"[A-Za-z0-9._:/-]{1,150}", given)):
+        raise refused("the name of a migration", given, "use 1 to 150 of A-Z a-z 0-9 . _ : / -")
+    return given
+
+
+def checked_store(what: str, store: Any) -> Any:
+    """
+    Return one of the two stores.
+
+    Raises:
+        ConfigurationError: it lacks a method.
+    """
+    missing = [verb for verb in _VERBS if not callable(getattr(store, verb, None))]
+    if isinstance(store, type) or missing:
+        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+        raise refused(what, store, f"give an object with the methods of MigrationStore{lacks}")
+    return store
+
+
+def check_word(what: str, given: Any, *allowed: str) -> None:
+    """Refuse what is none of the words."""
+    if not isinstance(given, str) or given not in allowed:
+        raise refused(what, given, f"give {' or '.join(map(repr, allowed))}")
+
+
+def whole(what: str, given: Any, *, least: int) -> int:
+    """Return a whole number."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+        raise refused(what, given, f"give a whole number from {least}")
+    return given
+
+
+def share(what: str, given: Any) -> float:
+    """Return a share."""
+    if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= 1:
+        raise refused(what, given, "give a share from 0 to 1")
+    return float(given)
+
+
+def paced(batch: Any, rate: Any) -> tuple[int, float]:
+    """Return how many rows at once, and how many a second."""
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate > 0:
+        raise refused("rate", rate, "give rows a second, more than 0")
+    return whole("batch", batch, least=1), float(rate)

@@ -1,0 +1,281 @@
+"""
+What people do with a migration: look how far it is, let it go on, take it back, wait for the fleet.
+
+Needs the flags and the board, and none of the application's code, so the command line can do it for services. What is
+needed of them (terms, counts, cursors, reconciliations) they have left on the board.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import structs
+
+from grayflow.admin.admin import Admin
+from grayflow.admin.fleet import Seen
+from grayflow.admin.results import Saved
+from grayflow.core.flag import Flag
+from grayflow.core.position import Position
+from grayflow.errors import ConfigurationError, ConflictError
+from grayflow.release.migration.arguments import check_migration_name
+from grayflow.release.migration.compass import gray_flag, gray_key, stage_flag
+from grayflow.release.migration.errors import StageRefusedError
+from grayflow.release.migration.gates import Facts, unmet
+from grayflow.release.migration.journal import Journal
+from grayflow.release.migration.ledger import (
+    BACKFILL,
+    Backfilled,
+    Ledger,
+    Reconciled,
+    old_readers,
+    read_cursor,
+    read_terms,
+    reconciliations,
+)
+from grayflow.release.migration.past import Past, read_past
+from grayflow.release.migration.rules import Stage
+from grayflow.release.migration.setup import Terms
+from grayflow.store.board import Record
+from grayflow.store.fleet import read_fleet
+
+__all__ = ["MigrationDesk", "MigrationStatus"]
+
+
+class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a migration is doing; instants are nanoseconds since the epoch."""
+
+    name: str
+    stage: Stage
+    """What the flag names."""
+    enabled: bool
+    """False: somebody has switched the flag off, and the stage is obeyed as `Stage.switched_off` says."""
+    since: int
+    actor: str
+    reason: str
+    terms: Terms
+    processes: int
+    """How many report themselves."""
+    behind: int
+    """How many of them may still go by the stage before."""
+    cursor: Backfilled | None
+    """Of the backfill since the migration left `off`."""
+    backfilling: str | None
+    """Who is at it now."""
+    unfinished: int
+    """Writes that one store has and the other perhaps not."""
+    dead: int
+    """Of these, those that nobody tries to repair any more."""
+    lag_s: float
+    """How old the oldest of them is."""
+    compared: int
+    mismatched: int
+    dropped: int
+    """Comparisons at this stage; those that differed; those that there was no time for."""
+    reconciled: tuple[Reconciled, ...]
+    """The last ones, the newest last."""
+    gray_for_all: bool
+    """Whether everybody is on the gray list."""
+    old_readers: int
+    """How many processes have read the old store within the soak, at `live` or `rampdown`."""
+    next: Stage | None
+    previous: Stage | None
+    unmet: tuple[str, ...]
+    """What is missing for the next stage."""
+    now: int
+
+    @property
+    def new_only(self) -> int | None:
+        """Rows that are in the new store alone, as of the last reconciliation: the way back leaves them there."""
+        return self.reconciled[-1].only_new if self.reconciled else None
+
+
+class MigrationDesk:
+    """
+    Moves one migration: `MigrationDesk(admin, "orders.store")`.
+
+    Args:
+        admin: Open; its actor is the audit's.
+        name: Of the migration: its flag's key.
+        terms: What it has to prove; what the services told last, if left out.
+
+    Raises:
+        ConfigurationError: the store has no board.
+    """
+
+    def __init__(self, admin: Admin, name: str, *, terms: Terms | None = None) -> None:
+        board = admin.store.board
+        if board is None:
+            raise ConfigurationError(f"migrations need a board: {admin.store.no_board}")
+        self._admin, self._name, self._terms = admin, check_migration_name(name), terms
+        self._board, self._journal = board, Journal(board, name)
+
+    async def status(self) -> MigrationStatus:
+        """
+        Return how it is doing.
+
+        Raises:
+            StoreError: flags or board cannot be read.
+        """
+        past, fleet = await read_past(self._admin.store, self._name), await read_fleet(self._board)
+        ledger = Ledger(self._board, self._name)
+        now, records = await ledger.all()
+        position = await self._admin.store.position()
+        behind = fleet.behind(Position(epoch=position.epoch, revision=past.revision, nonce=""))
+        counts = await ledger.counts(past.document)
+        unfinished, dead = await self._journal.sizes()
+        oldest = await self._journal.unfinished(1)
+        cursor = read_cursor(records.get(BACKFILL))
+        facts = Facts(
+            stage=past.stage,
+            terms=self._terms or read_terms(records) or Terms(),
+            now=now,
+            since=past.at,
+            began=past.began,
+            processes=len(fleet.processes),
+            behind=len(behind),
+            cursor=cursor if cursor is not None and cursor.began == past.began else None,
+            reconciled=reconciliations(records),
+            compared=counts.get("compared", 0),
+            mismatched=counts.get("mismatched", 0),
+            unfinished=unfinished,
+            dead=dead,
+            gray_since=past.gray_since,
+            old_readers=old_readers(records),
+        )
+        lag_s = max(0.0, (now - oldest[0].since) / 1e9) if oldest else 0.0
+        return _status(self._name, past, facts, records, lag_s=lag_s, dropped=counts.get("dropped", 0))
+
+    async def advance(self, to: Stage | str | None = None, *, reason: str = "", force: bool = False) -> Saved[Flag]:
+        """
+        Go on to the next stage, if everything is proved that it needs.
+
+        The first time this makes the migration's flag and its gray list.
+
+        Args:
+            to: The stage that is meant, to be sure; it has to be the next.
+            reason: For the audit.
+            force: Go on although something is not proved. Needs a reason.
+
+        Raises:
+            StageRefusedError: something is missing, or that stage is not the next; nothing was changed.
+            StoreError: the store did not do it.
+        """
+        found = await self.status()
+        target = found.next
+        if target is None or (to is not None and to != target):
+            raise self._refusal(found.stage, to, target, "next")
+        if not found.enabled:
+            remedy = f"switch it on first: grayflow on {self._name}"
+            raise StageRefusedError(f"the flag of migration {self._name!r} is off; {remedy}", migration=self._name)
+        if force and not reason.strip():
+            raise ConfigurationError("to go on although something is not proved needs a reason, for the audit")
+        if found.unmet and not force:
+            text = f"migration {self._name!r} stays at {found.stage.value!r}, because {target.value!r} needs more:"
+            raise StageRefusedError(text, migration=self._name, unmet=found.unmet)
+        return await self._move(found.stage, target, "advance", reason)
+
+    async def retreat(self, to: Stage | str | None = None, *, reason: str = "", force: bool = False) -> Saved[Flag]:
+        """
+        Go back to the stage before.
+
+        From `live` and `rampdown` that takes reads back to the old store, and nothing is asked. In the profile `split`
+        rows that are only in the new store are still served from there; `Migration.backcopy` copies them.
+
+        Args:
+            to: The stage that is meant, to be sure; it has to be the one before.
+            reason: For the audit.
+            force: Go back to `off` although processes may still be at `shadow`.
+
+        Raises:
+            StageRefusedError: nothing leads back from `complete` and `off`, or that stage is not the one before.
+            StoreError: the store did not do it.
+        """
+        found = await self.status()
+        target = found.previous
+        if target is None or (to is not None and to != target):
+            raise self._refusal(found.stage, to, target, "one before")
+        if target is Stage.OFF and found.behind and not force:
+            text = (
+                f"migration {self._name!r} stays at {found.stage.value!r}: what is written at 'off' is not in the new"
+            )
+            told = f"{found.behind} of {found.processes} processes may still read the new store; wait for them"
+            raise StageRefusedError(f"{text} store, and", migration=self._name, unmet=(told,))
+        return await self._move(found.stage, target, "retreat", reason)
+
+    async def wait_converged(self, timeout: float = 30.0) -> Seen:  # noqa: ASYNC109
+        """
+        Wait until every process that reports goes by the present stage.
+
+        Args:
+            timeout: Seconds; 0 looks once.
+
+        Returns:
+            How far it came: being late is no error, see `Seen.complete`.
+        """
+        past = await read_past(self._admin.store, self._name)
+        return await self._admin.wait_until_seen(past.revision, timeout=timeout)
+
+    async def _move(self, stage: Stage, target: Stage, action: str, reason: str) -> Saved[Flag]:
+        def moved(flag: Flag) -> Flag:
+            if flag.otherwise != stage.value:
+                raise StageRefusedError(
+                    f"somebody else has moved migration {self._name!r} to {flag.otherwise!r} meanwhile; look again",
+                    migration=self._name,
+                )
+            return structs.replace(flag, otherwise=target.value)
+
+        if stage is Stage.OFF and (await self._admin.store.get("flag", self._name))[0] is None:
+            return await self._begin(target, reason)
+        return await self._admin.update(self._name, moved, reason=reason, action=action)
+
+    async def _begin(self, target: Stage, reason: str) -> Saved[Flag]:
+        if (await self._admin.store.get("flag", gray_key(self._name)))[0] is None:
+            await self._admin.create(gray_flag(self._name), reason=reason)
+        try:
+            return await self._admin.create(stage_flag(self._name, target), reason=reason)
+        except ConflictError as error:
+            text = f"somebody else has begun migration {self._name!r} meanwhile; look again"
+            raise StageRefusedError(text, migration=self._name) from error
+
+    def _refusal(self, stage: Stage, to: Stage | str | None, target: Stage | None, word: str) -> StageRefusedError:
+        if target is None:
+            end = "nothing leads back from there" if stage is Stage.COMPLETE else "that is the first stage"
+            what = "that is the last stage" if word == "next" else end
+        else:
+            what = f"the {word} is {target.value!r}, not {str(to)!r}"
+        return StageRefusedError(f"migration {self._name!r} stays at {stage.value!r}: {what}", migration=self._name)
+
+
+def _status(
+    name: str, past: Past, facts: Facts, records: Mapping[str, Record], *, lag_s: float, dropped: int
+) -> MigrationStatus:
+    return MigrationStatus(
+        name=name,
+        stage=past.stage,
+        enabled=past.enabled,
+        since=past.at,
+        actor=past.actor,
+        reason=past.reason,
+        terms=facts.terms,
+        processes=facts.processes,
+        behind=facts.behind,
+        cursor=facts.cursor,
+        backfilling=_holder(records.get(BACKFILL), facts.now),
+        unfinished=facts.unfinished,
+        dead=facts.dead,
+        lag_s=lag_s,
+        compared=facts.compared,
+        mismatched=facts.mismatched,
+        dropped=dropped,
+        reconciled=tuple(facts.valid),
+        gray_for_all=facts.gray_since is not None,
+        old_readers=facts.old_readers,
+        next=past.stage.next,
+        previous=past.stage.previous,
+        unmet=unmet(facts),
+        now=facts.now,
+    )
+
+
+def _holder(record: Record | None, now: int) -> str | None:
+    lease = None if record is None else record.lease
+    return lease.owner if lease is not None and lease.until > now else None

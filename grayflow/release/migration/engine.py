@@ -1,0 +1,155 @@
+"""What runs inside of `Migration.running`: everything that needs a client, put together, and its background work."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import uuid4
+
+import anyio
+import msgspec
+
+from grayflow.admin.admin import Admin
+from grayflow.client.client import Client
+from grayflow.errors import ConfigurationError, GrayflowError, StoreError
+from grayflow.release.atom.atoms import Atoms
+from grayflow.release.migration.compass import Compass
+from grayflow.release.migration.compensating import AtomCompensation
+from grayflow.release.migration.journal import Journal
+from grayflow.release.migration.ledger import Ledger
+from grayflow.release.migration.pair import Pair
+from grayflow.release.migration.reading import Reader
+from grayflow.release.migration.repairing import Repairer
+from grayflow.release.migration.rules import Side
+from grayflow.release.migration.setup import MirrorFailure, MirrorWay, Setup
+from grayflow.release.migration.watching import Watch
+from grayflow.release.migration.writing import Writer
+from grayflow.release.running import Running
+
+__all__ = ["Engine", "Policy"]
+
+log = logging.getLogger("grayflow.release")
+
+R = TypeVar("R")
+
+_LEAVE_S = 1.0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How writes reach the other store."""
+
+    way: MirrorWay
+    failure: MirrorFailure
+
+
+class Seat(Protocol[R]):
+    """Where an engine has its place."""
+
+    def take(self, engine: "Engine[R]", /) -> None:
+        """Called at the beginning; what it raises ends it."""
+
+    def leave(self, engine: "Engine[R]", /) -> None:
+        """Called at the end."""
+
+
+class Engine(Generic[R]):
+    """
+    The part that runs; see `grayflow.release.running.Part`.
+
+    Args:
+        setup: Of the migration.
+        policy: Of its writes.
+        compensation: With `on_mirror_failure="compensate"`.
+        flags: Has the stage, and the store's board.
+        admin: Moves the stage; `None`: this process does not.
+        random: Draws from `[0, 1)`, for jitter.
+        seat: Told when it begins and ends.
+    """
+
+    def __init__(
+        self,
+        setup: Setup[R],
+        policy: Policy,
+        compensation: AtomCompensation[R] | None,
+        *,
+        flags: Client,
+        admin: Admin | None,
+        random: Callable[[], float],
+        seat: "Seat[R]",
+    ) -> None:
+        board = flags.store.board
+        if board is None:
+            raise ConfigurationError(f"migration {setup.name!r} needs a board: {flags.store.no_board}")
+        self.setup, self.flags, self.admin, self._random, self._seat = setup, flags, admin, random, seat
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
+        self.journal = Journal(board, setup.name)
+        self.ledger = Ledger(board, setup.name, soak_s=max(setup.terms.soak_s, 1.0))
+        self.pair = Pair(setup)
+        self.watch: Watch[R] = Watch(setup, self.ledger, self._spawn)
+        compass = Compass(flags, setup.name, setup.limits.max_stale_s)
+        self.reader = Reader(setup, flags, compass, self.watch)
+        self.writer = Writer(
+            setup, flags, compass, self.journal, way=policy.way, failure=policy.failure, compensation=compensation
+        )
+        self.compass = compass
+        self.repairer = Repairer(setup, self.journal, self.ledger, flags.clock, self.owner)
+        self._compensation = compensation
+        self._running: Running | None = None
+        self._held = AsyncExitStack()
+        self._told = False
+        self._trouble: str | None = None
+
+    async def open(self, running: Running) -> None:
+        """See `grayflow.release.running.Part`."""
+        self._seat.take(self)
+        if self._compensation is not None:
+            atoms = Atoms(self.flags, [self._compensation.atom], random=self._random)
+            self._compensation.open(await self._held.enter_async_context(atoms))
+        self._running = running
+        running.spawn(self._walk, name=f"migration {self.setup.name}")
+
+    async def close(self) -> None:
+        """See `grayflow.release.running.Part`."""
+        self._seat.leave(self)
+        self._running = None
+        with anyio.move_on_after(_LEAVE_S):
+            await self.watch.flush()
+        await self._held.aclose()
+
+    def over(self, failure: Exception | None) -> None:
+        """See `grayflow.release.running.Part`."""
+        self._seat.leave(self)
+        if failure is not None:
+            log.error("a defect ended the background work of migration %r", self.setup.name, exc_info=failure)
+
+    async def _walk(self) -> None:
+        clock, pause_s = self.flags.clock, self.setup.limits.repair_s
+        while True:
+            try:
+                await self._round()
+                self._trouble = None
+            except GrayflowError as error:
+                self._note(error)
+            await clock.sleep(pause_s * (0.8 + 0.4 * self._random()))
+
+    async def _round(self) -> None:
+        if not self._told:
+            await self.ledger.tell_terms(self.setup.terms)
+            self._told = True
+        await self.watch.flush()
+        # Asked first: a claim at each look would write to the board for nothing.
+        if (await self.journal.sizes())[0]:
+            await self.repairer.look()
+
+    def _spawn(self, key: str, side: Side, row: Any, revision: int) -> bool:
+        running, name = self._running, f"comparison in {self.setup.name}"
+        return running is not None and running.spawn(self.watch.compare_now, key, side, row, revision, name=name)
+
+    def _note(self, error: GrayflowError) -> None:
+        told = str(error)
+        if told != self._trouble:
+            level = logging.WARNING if isinstance(error, StoreError) else logging.ERROR
+            log.log(level, "migration %r repairs nothing at the moment: %s", self.setup.name, told)
+        self._trouble = told

@@ -1,0 +1,145 @@
+"""
+What a migration remembers on the board: terms, the backfill's cursor, reconciliations, counts, who is at work.
+
+A contract between the services that run a migration and the people who move its stage; other releases read these
+records and pass over fields that they do not know.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from grayflow.release.migration.setup import Terms
+from grayflow.store.board import Board, Record
+
+__all__ = ["BACKFILL", "REPAIR", "Backfilled", "Ledger", "Reconciled"]
+
+BACKFILL, REPAIR, _RECONCILED, _TERMS, _OLD_READ = "backfill", "repair", "reconciled", "terms", "old-read:"
+_COUNTS_TTL_S = 30 * 86_400.0
+_KEPT = 5
+
+T = TypeVar("T")
+
+
+class Backfilled(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the backfill has come."""
+
+    began: int
+    """The revision with which the migration left `off`; a cursor of another beginning counts for nothing."""
+    after: str | None = None
+    """The key of the last row that was copied."""
+    copied: int = 0
+    """How many rows were looked at."""
+    done: bool = False
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """What one reconciliation found."""
+
+    began: int
+    """As of the cursor."""
+    at: int
+    """When it ended, nanoseconds since the epoch, by the board's clock."""
+    rows: int
+    """How many keys were looked at."""
+    differing: int
+    """Of them, those whose copies did not agree."""
+    only_old: int = 0
+    """Of these, those that were only in the old store."""
+    repaired: int = 0
+    """Of these, those that agree now."""
+    conflicts: tuple[str, ...] = ()
+    """Keys, the first few, whose copies have one version and hold different things: only people can tell."""
+    only_new: int = 0
+    """Rows that are in the new store alone: in the profile `split`, what the way back leaves there."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything agreed as it was found."""
+        return not self.differing
+
+
+class Ledger:
+    """
+    The records of one migration.
+
+    Args:
+        board: Where they are.
+        name: Of the migration.
+    """
+
+    def __init__(self, board: Board, name: str, *, soak_s: float = 3600.0) -> None:
+        self.board, self._name, self._soak_s = board, f"migrations:{name}", soak_s
+
+    @property
+    def collection(self) -> str:
+        """Where the records are."""
+        return self._name
+
+    async def all(self) -> tuple[int, Mapping[str, Record]]:
+        """Return the board's time, and all records."""
+        found = await self.board.list(self._name)
+        return found.now, found.records
+
+    async def tell_terms(self, terms: Terms) -> None:
+        """Say what the migration has to prove."""
+        await self.board.put(self._name, _TERMS, msgspec.json.encode(terms))
+
+    async def note_old_read(self, writer: str) -> None:
+        """Say that the old store is still read, for the length of a soak."""
+        await self.board.put(self._name, _OLD_READ + writer, b"1", ttl=self._soak_s)
+
+    async def add_reconciled(self, found: Reconciled) -> None:
+        """Remember a reconciliation."""
+        for _ in range(10):
+            record = await self.board.get(self._name, _RECONCILED)
+            kept = (*read_reconciled(record), found)[-_KEPT:]
+            version = 0 if record is None else record.version
+            if await self.board.put(self._name, _RECONCILED, msgspec.json.encode(kept), expected=version):
+                return
+
+    async def add_counts(self, revision: int, writer: str, sequence: int, amounts: Mapping[str, int]) -> None:
+        """Add to the counts of a stage."""
+        await self.board.count(self._counter(revision), writer, sequence, amounts, ttl=_COUNTS_TTL_S)
+
+    async def counts(self, revision: int) -> Mapping[str, int]:
+        """Return the counts of a stage, by the revision of the flag that began it."""
+        return (await self.board.counts((self._counter(revision),)))[0]
+
+    def _counter(self, revision: int) -> str:
+        return f"{self._name}:{revision}"
+
+
+def read_cursor(record: Record | None) -> Backfilled | None:
+    """Return the cursor of a record."""
+    return _read(record, Backfilled)
+
+
+def read_terms(records: Mapping[str, Record]) -> Terms | None:
+    """Return the terms that running services told."""
+    return _read(records.get(_TERMS), Terms)
+
+
+def read_reconciled(record: Record | None) -> tuple[Reconciled, ...]:
+    """Return the last reconciliations, the newest last."""
+    return _read(record, tuple[Reconciled, ...]) or ()
+
+
+def reconciliations(records: Mapping[str, Record]) -> tuple[Reconciled, ...]:
+    """Return the last reconciliations, the newest last."""
+    return read_reconciled(records.get(_RECONCILED))
+
+
+def old_readers(records: Mapping[str, Record]) -> int:
+    """Return how many processes have read the old store within the soak."""
+    return sum(name.startswith(_OLD_READ) for name in records)
+
+
+def _read(record: Record | None, kind: type[T]) -> T | None:
+    if record is None or not record.value:
+        return None
+    try:
+        return msgspec.json.decode(record.value, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,261 @@
+"""The face of migrations: what an application builds, enters, and reads and writes its rows through."""
+
+import operator
+import random as randomness
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from grayflow.admin.admin import Admin
+from grayflow.client.client import Client
+from grayflow.errors import ConfigurationError
+from grayflow.release.migration.adapter import MigrationStore, Place
+from grayflow.release.migration.arguments import check_migration_name, check_word, checked_store, share, whole
+from grayflow.release.migration.compensating import AtomCompensation, Codec
+from grayflow.release.migration.engine import Engine, Policy
+from grayflow.release.migration.filling import Filling
+from grayflow.release.migration.moving import Moving
+from grayflow.release.migration.reading import Page
+from grayflow.release.migration.rules import Profile, Side
+from grayflow.release.migration.setup import Limits, MirrorFailure, MirrorWay, Setup, Terms, Written
+from grayflow.release.running import Running
+from grayflow.store.given import Duration, refused, seconds
+
+__all__ = ["Migration"]
+
+R = TypeVar("R")
+
+
+class Migration(Filling[R], Moving[R]):
+    """
+    Moves rows from an old store to a new one while a service goes on reading and writing them.
+
+        orders = Migration(
+            "orders.store",
+            old=OldOrders(db), new=NewOrders(redis),
+            row_key=lambda p: p.order_id, route_by=lambda p: p.store_id, version=lambda row: row.seq,
+        )
+        async with orders.running(flags):
+            order = await orders.get(OrderId(order_id="o-1", store_id="s-17"))
+            await orders.update(changed)
+
+    How far it has come is the stage (see `Stage`), which a flag of the migration's name serves: the same for everybody.
+    At `live` a second flag, `NAME.gray`, tells by the row's route which rows the new store answers for: a gray list, a
+    percentage, whatever rules can say about the attribute `route`. The data decides and never the caller, so two
+    callers always agree about a row. `grayflow migration` moves the stage.
+
+    Writes to two stores are announced on the board, so that a process that dies in between is made up for. Copies are
+    compared by the row's version: whatever comes late loses against what is newer.
+
+    Args:
+        name: Of the migration and its flag; 1 to 150 of `A-Za-z0-9._:/-`.
+        old: Where the rows are.
+        new: Where they go.
+        row_key: Returns the key of a row, text or a whole number; also of what `get` and `delete` are given.
+        route_by: Returns what the gray list knows of a row, such as the shop that it belongs to; of those as well.
+        version: Returns the version of a row: a whole number that grows with every write, in whichever store.
+        profile: `"split"`: inserted rows are in the new store alone. `"mirrored"`: they are in both.
+        mirror: `"copy"`: after a write the row is read from the first store and copied as it is there. `"replay"`: what
+            was written is written again, which saves a read.
+        on_mirror_failure: If the other store does not take a write: `"record"`, the write succeeds and is repaired
+            later; `"fail"`, the same, but `MirrorWriteError` is raised; `"compensate"`, an atom takes it back (an
+            insert or update; a delete is never taken back) and `MirrorWriteError` is raised.
+        order: Returns what lists are ordered by; the key if left out.
+        same: Tells whether two copies of a row hold the same; `==` if left out.
+        row_type: With `"compensate"`: the class of rows, something that `msgspec.convert` reads.
+        restamp: With `"compensate"`: returns a row with another version, to put back what was there before.
+        soak: How long `live` with everybody on the gray list, and `rampdown` without reads of the old store, have to
+            last before the next stage.
+        min_compared: How many reads have to be compared at `shadow`.
+        max_mismatch: What share of them may differ, 0 to 1.
+        max_stale: For how long a write to two stores believes in a stage that was not proved. Not more than the 15 s
+            after which a process that is cut off is not waited for any more.
+        call_timeout: For one call of a store.
+        repair_every: Between two looks for writes to repair.
+        repair_after: How old an announcement is when its writer counts as dead; three times `call_timeout` if left out.
+        repair_attempts: How often one row is repaired in vain before it is given up and shown.
+        max_compares: How many comparisons go on at once; what comes above that is not compared.
+        random: Draws from `[0, 1)`, for jitter; for tests.
+
+    Raises:
+        ConfigurationError: an argument cannot be used; the text names it and what is allowed.
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a default, and one place to look is worth more than few
+        self,
+        name: str,
+        *,
+        old: MigrationStore[R],
+        new: MigrationStore[R],
+        row_key: Callable[[Any], Any],
+        route_by: Callable[[Any], Any],
+        version: Callable[[R], int],
+        profile: Profile = "split",
+        mirror: MirrorWay = "copy",
+        on_mirror_failure: MirrorFailure = "record",
+        order: Callable[[R], Any] | None = None,
+        same: Callable[[R, R], bool] = operator.eq,
+        row_type: Any = None,
+        restamp: Callable[[R, int], R] | None = None,
+        soak: Duration = 3600.0,
+        min_compared: int = 100,
+        max_mismatch: float = 0.0,
+        max_stale: Duration = 15.0,
+        call_timeout: Duration = 5.0,
+        repair_every: Duration = 1.0,
+        repair_after: Duration | None = None,
+        repair_attempts: int = 20,
+        max_compares: int = 64,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        check_migration_name(name)
+        check_word("profile", profile, "split", "mirrored")
+        check_word("mirror", mirror, "copy", "replay")
+        check_word("on_mirror_failure", on_mirror_failure, "record", "fail", "compensate")
+        for what, function in (("row_key", row_key), ("route_by", route_by), ("version", version), ("same", same)):
+            if not callable(function):
+                raise refused(what, function, "give a function of a row")
+        call_s = seconds("call_timeout", call_timeout)
+        setup: Setup[R] = Setup(
+            name,
+            {Side.OLD: checked_store("old", old), Side.NEW: checked_store("new", new)},
+            Terms(
+                profile=profile,
+                soak_s=seconds("soak", soak, least=0.0),
+                min_compared=whole("min_compared", min_compared, least=0),
+                max_mismatch=share("max_mismatch", max_mismatch),
+            ),
+            Limits(
+                call_s=call_s,
+                grace_s=3 * call_s if repair_after is None else seconds("repair_after", repair_after, least=0.0),
+                max_stale_s=seconds("max_stale", max_stale, least=0.0, endless=True),
+                repair_s=seconds("repair_every", repair_every),
+                attempts=whole("repair_attempts", repair_attempts, least=1),
+                compares=whole("max_compares", max_compares, least=0),
+            ),
+            row_key=row_key,
+            route_by=route_by,
+            version=version,
+            order=order,
+            same=same,
+        )
+        super().__init__(setup)
+        self._policy = Policy(way=mirror, failure=on_mirror_failure)
+        self._compensation: AtomCompensation[R] | None = None
+        if on_mirror_failure == "compensate":
+            if row_type is None or restamp is None:
+                raise ConfigurationError(
+                    "on_mirror_failure='compensate' puts back what was there before, as a newer version: give "
+                    "row_type, the class of rows, and restamp, which returns a row with another version"
+                )
+            self._compensation = AtomCompensation(setup, Codec(row_type, restamp))
+        self._random = random
+
+    def running(self, flags: Client, admin: Admin | None = None) -> Running:
+        """
+        Return the block in which rows are read and written; leave it before the client is closed.
+
+        In it this process takes its part in repairs, compares what it reads, and tells the fleet's status about it.
+
+        Args:
+            flags: Has the stage. Its user must be allowed to write to the board (`gf-worker`).
+            admin: Open; needed where this process moves the stage itself.
+
+        Raises:
+            ConfigurationError: the store has no board.
+            LifetimeError: on entering: it is running already.
+        """
+        if not isinstance(flags, Client):
+            raise refused("flags", flags, "give the grayflow.Client that has the stage")
+        engine = Engine(
+            self._setup,
+            self._policy,
+            self._compensation,
+            flags=flags,
+            admin=admin,
+            random=self._random,
+            seat=self,
+        )
+        return Running(f"migration {self.name!r}", engine, limit_s=5.0)
+
+    # Rows
+
+    async def get(self, subject: Any) -> R | None:
+        """
+        Return a row, `None` if there is none.
+
+        Args:
+            subject: Whatever `row_key` and `route_by` read: a row, or an object with its key and route.
+
+        Raises:
+            StaleStageError: no flags have arrived yet, so that nobody knows where the row is.
+            TimeoutError: a store took too long. What else a store raises, this raises.
+        """
+        return await self._open().reader.get(subject)
+
+    async def list(
+        self, query: Any = None, *, limit: int = 100, cursor: Place | None = None, partial: str = "refuse"
+    ) -> Page[R]:
+        """
+        Return a page of rows, each once, as `get` would return it.
+
+        Args:
+            query: Handed to the stores as it is.
+            limit: How many rows, 1 or more.
+            cursor: `Page.cursor` of the page before.
+            partial: `"allow"`: if one of two stores fails, return what the other has, and mark the page.
+
+        Raises:
+            StaleStageError: as for `get`. What a store raises, this raises.
+        """
+        check_word("partial", partial, "refuse", "allow")
+        return await self._open().reader.list(query, limit=limit, cursor=cursor, allow_partial=partial == "allow")
+
+    async def count(self, query: Any = None) -> int:
+        """Return how many rows `list` would return, by listing them all: two stores cannot be counted otherwise."""
+        found, cursor = 0, None
+        while True:
+            page = await self.list(query, limit=1000, cursor=cursor)
+            found, cursor = found + len(page.rows), page.cursor
+            if cursor is None:
+                return found
+
+    async def insert(self, row: R) -> Written:
+        """
+        Write a new row.
+
+        Raises:
+            RowExistsError: it is there already; nothing was written.
+            StaleStageError: the stage may have changed and cannot be asked for; nothing was written.
+            JournalError: the write could not be announced; nothing was written.
+            MirrorWriteError: see `on_mirror_failure`.
+            TimeoutError: a store took too long. As with whatever else a store raises, the row was written or was not,
+                and if the other store needs it, that is repaired.
+
+        Cancellation: the same.
+        """
+        return await self._open().writer.write(row, "insert")
+
+    async def update(self, row: R) -> Written:
+        """
+        Write a whole row over the one that is there, or anew; `Written.applied` tells whether it was newer.
+
+        Raises:
+            What `insert` raises, except that a row may be there.
+        """
+        return await self._open().writer.write(row, "update")
+
+    async def delete(self, subject: Any, *, version: int | None = None) -> Written:
+        """
+        Delete a row from both stores.
+
+        Args:
+            subject: As for `get`.
+            version: Delete it only up to this version; whatever it is at the moment, if left out.
+
+        Raises:
+            StaleStageError: as for `insert`, and `JournalError`, `MirrorWriteError`, and what a store raises.
+        """
+        return await self._open().writer.delete(subject, version)
+
+    def __repr__(self) -> str:
+        return f"<Migration {self.name!r}>"

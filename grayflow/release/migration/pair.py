@@ -1,0 +1,85 @@
+"""The two stores as one thing: looks at both copies of a row, and brings them together."""
+
+from collections.abc import Awaitable
+from typing import Generic, TypeVar
+
+import anyio
+
+from grayflow.release.migration.adapter import MigrationStore
+from grayflow.release.migration.rules import Mirror, Side
+from grayflow.release.migration.settling import Copy, settlement
+from grayflow.release.migration.setup import Setup
+
+__all__ = ["Pair"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_LOOKS = 5
+
+
+class Pair(Generic[R]):
+    """
+    Both stores, each call of which may take so long and no longer.
+
+    Args:
+        setup: Of the migration.
+    """
+
+    def __init__(self, setup: Setup[R]) -> None:
+        self._setup = setup
+
+    def store(self, side: Side) -> MigrationStore[R]:
+        """Return one store."""
+        return self._setup.stores[side]
+
+    async def within(self, call: Awaitable[T]) -> T:
+        """
+        Wait for a call of a store.
+
+        Raises:
+            TimeoutError: it took too long; it may have done its work.
+        """
+        with anyio.fail_after(self._setup.limits.call_s):
+            return await call
+
+    async def look(self, side: Side, key: str) -> tuple[Copy | None, R | None]:
+        """Return what a store knows of a row, and the row if there is one."""
+        store = self.store(side)
+        row = await self.within(store.get(key))
+        if row is not None:
+            return Copy(self._setup.version(row)), row
+        deleted = await self.within(store.tombstone(key))
+        return (None if deleted is None else Copy(deleted, deleted=True)), None
+
+    async def copy(self, key: str, source: Side, mirror: Mirror) -> None:
+        """Bring the other store's copy up to date with that of `source`, as it is there now."""
+        target = self.store(source.other)
+        known, row = await self.look(source, key)
+        if known is None or (mirror is Mirror.IF_PRESENT and not await self.within(target.exists(key))):
+            return
+        if row is None:
+            await self.within(target.delete_if_not_newer(key, known.version))
+        else:
+            await self.within(target.upsert_if_newer(row, known.version))
+
+    async def settle(self, key: str) -> bool:
+        """
+        Bring the copies together, whichever is ahead.
+
+        Returns:
+            Whether something had to be done. Who writes meanwhile settles the rest, which is announced.
+        """
+        for look in range(_LOOKS):
+            # The new one last: what is written to the old one and copied meanwhile is found there at least.
+            (old, old_row), (new, new_row) = await self.look(Side.OLD, key), await self.look(Side.NEW, key)
+            todo = settlement(old, new, self._setup.terms.profile)
+            if todo is None:
+                return look > 0
+            row = new_row if todo.side is Side.OLD else old_row
+            target = self.store(todo.side)
+            if todo.delete:
+                await self.within(target.delete_if_not_newer(key, todo.version))
+            elif row is not None:
+                await self.within(target.upsert_if_newer(row, todo.version))
+        return True

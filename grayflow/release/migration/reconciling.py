@@ -1,0 +1,144 @@
+"""
+Compares the two stores key by key, and brings together what differs.
+
+Both are scanned in key order and merged. What seems to differ is looked at again, since most of it is a write that was
+on its way; what still differs counts, is repaired, and is reported.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from grayflow.clock import Clock
+from grayflow.release.migration.ledger import Ledger, Reconciled
+from grayflow.release.migration.pacing import Pace
+from grayflow.release.migration.pair import Pair
+from grayflow.release.migration.rules import Side
+from grayflow.release.migration.settling import settlement
+from grayflow.release.migration.setup import Setup
+
+__all__ = ["Reconciliation"]
+
+R = TypeVar("R")
+
+_LOOKS = 3
+_BETWEEN_LOOKS_S = 0.05
+_NAMED = 20
+
+
+class _Scan(Generic[R]):
+    """The rows of one store in the order of their keys."""
+
+    def __init__(self, pair: Pair[R], setup: Setup[R], side: Side, batch: int) -> None:
+        self._pair, self._setup, self._side, self._batch = pair, setup, side, batch
+        self._rows: list[tuple[str, R]] = []
+        self._after: str | None = None
+        self._more = True
+
+    async def head(self) -> tuple[str, R] | None:
+        if not self._rows and self._more:
+            found = await self._pair.within(self._pair.store(self._side).scan(self._after, self._batch))
+            self._more = len(found) >= self._batch
+            self._rows = [(self._setup.key(row), row) for row in reversed(found)]
+            if found:
+                self._after = self._rows[0][0]
+        return self._rows[-1] if self._rows else None
+
+    def drop(self) -> None:
+        self._rows.pop()
+
+
+class _Tally:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.rows = self.differing = self.only_old = self.only_new = self.repaired = 0
+        self.conflicts: list[str] = []
+
+
+class Reconciliation(Generic[R]):
+    """
+    One run of it.
+
+    Args:
+        setup: Of the migration.
+        ledger: Where what was found is kept.
+        clock: For the rate.
+    """
+
+    def __init__(self, setup: Setup[R], ledger: Ledger, clock: Clock) -> None:
+        self._setup, self._ledger, self._clock = setup, ledger, clock
+        self._pair = Pair(setup)
+
+    async def run(
+        self, began: int, batch: int, rate: float, progress: Callable[[int], None] | None, *, repair: bool
+    ) -> Reconciled:
+        """Compare everything; see `Migration.reconcile`."""
+        scans = {side: _Scan(self._pair, self._setup, side, batch) for side in Side}
+        pace, tally = Pace(self._clock, rate), _Tally()
+        while True:
+            heads = {side: head for side, scan in scans.items() if (head := await scan.head()) is not None}
+            if not heads:
+                break
+            key = min(head[0] for head in heads.values())
+            rows = {side: head[1] for side, head in heads.items() if head[0] == key}
+            for side in rows:
+                scans[side].drop()
+            await self._judge(key, rows, tally, repair=repair)
+            tally.rows += 1
+            if tally.rows % batch == 0:
+                await pace.spend(batch)
+                if progress is not None:
+                    progress(tally.rows)
+        if progress is not None:
+            progress(tally.rows)
+        return await self._kept(began, tally)
+
+    async def _judge(self, key: str, rows: dict[Side, R], tally: _Tally, *, repair: bool) -> None:
+        if len(rows) == 2 and self._same(rows[Side.OLD], rows[Side.NEW]):
+            return
+        verdict = await self._verdict(key)
+        tally.only_new += verdict == "only_new"
+        if verdict in {"equal", "only_new"}:
+            return
+        tally.differing += 1
+        tally.only_old += verdict == "only_old"
+        if verdict == "conflict" and len(tally.conflicts) < _NAMED:
+            tally.conflicts.append(key)
+        if repair:
+            await self._pair.settle(key)
+            tally.repaired += await self._verdict(key) in {"equal", "only_new"}
+
+    async def _verdict(self, key: str) -> str:
+        """Look at a row until its copies agree, or long enough."""
+        verdict = await self._look(key)
+        for _ in range(_LOOKS - 1):
+            if verdict in {"equal", "only_new"}:
+                break
+            await self._clock.sleep(_BETWEEN_LOOKS_S)
+            verdict = await self._look(key)
+        return verdict
+
+    async def _look(self, key: str) -> str:
+        (old, old_row), (new, new_row) = await self._pair.look(Side.OLD, key), await self._pair.look(Side.NEW, key)
+        if settlement(old, new, self._setup.terms.profile) is not None:
+            return "only_old" if new_row is None and old_row is not None else "different"
+        if old_row is not None and new_row is not None:
+            return "equal" if self._same(old_row, new_row) else "conflict"
+        return "only_new" if new_row is not None else "equal"
+
+    def _same(self, one: R, other: R) -> bool:
+        return self._setup.version(one) == self._setup.version(other) and self._setup.same(one, other)
+
+    async def _kept(self, began: int, tally: _Tally) -> Reconciled:
+        found = Reconciled(
+            began=began,
+            at=await self._ledger.board.now(),
+            rows=tally.rows,
+            differing=tally.differing,
+            only_old=tally.only_old,
+            repaired=tally.repaired,
+            conflicts=tuple(tally.conflicts),
+            only_new=tally.only_new,
+        )
+        await self._ledger.add_reconciled(found)
+        return found

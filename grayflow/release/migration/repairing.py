@@ -1,0 +1,148 @@
+"""
+Finishes what was announced and not finished: one process of the fleet at a time, row after row, until nothing is left.
+
+An announcement is left alone for a while, because its writer is probably at it. Then both copies are looked at and
+brought together, which is right whatever the writer did before it stopped.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from grayflow.clock import Clock
+from grayflow.release.migration.journal import Announced, Journal
+from grayflow.release.migration.ledger import REPAIR, Ledger
+from grayflow.release.migration.pair import Pair
+from grayflow.release.migration.rules import Side
+from grayflow.release.migration.setup import Setup
+
+__all__ = ["Repaired", "Repairer"]
+
+log = logging.getLogger("grayflow.release")
+
+R = TypeVar("R")
+
+_LEASE_S = 15.0
+_PAGE = 1000
+_RENEW_EVERY = 50
+_AWAY = 5
+"""So many rows in a row that fail, and none that does not: no row is to blame."""
+_LONGEST_WAIT_S = 60.0
+
+
+class Repaired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look came to."""
+
+    rows: int = 0
+    """How many rows agree now."""
+    failed: int = 0
+    """How many could not be repaired, and are tried again later."""
+    left: int = 0
+    """How many writes are still announced, those that go on at the moment too."""
+
+
+class Repairer(Generic[R]):
+    """
+    Repairs one migration.
+
+    Args:
+        setup: Of the migration.
+        journal: What is announced.
+        ledger: Where the lease is.
+        clock: For the pauses before a row is tried again.
+        owner: Who this is.
+    """
+
+    def __init__(self, setup: Setup[R], journal: Journal, ledger: Ledger, clock: Clock, owner: str) -> None:
+        self._setup, self._journal, self._ledger, self._clock, self._owner = setup, journal, ledger, clock, owner
+        self._pair = Pair(setup)
+        self._failures: defaultdict[str, int] = defaultdict(int)
+        self._not_before: dict[str, float] = {}
+
+    async def look(self, *, now: bool = False, progress: Callable[[int], None] | None = None) -> Repaired:
+        """
+        Repair what is due, unless another process is at it.
+
+        Args:
+            now: Also what was announced just now, and what failed a moment ago.
+            progress: Called with the number of rows that were repaired.
+
+        Raises:
+            StoreError: the board does not answer.
+        """
+        held = await self._ledger.board.claim(self._ledger.collection, REPAIR, self._owner, span=_LEASE_S)
+        if held is None or held.lease is None:
+            return Repaired(left=(await self._journal.sizes())[0])
+        done = failed = 0
+        failures: list[tuple[str, list[Announced], Exception]] = []
+        try:
+            for key, announced in (await self._due(now=now)).items():
+                error = await self._repair(key, announced)
+                done, failed = done + (error is None), failed + (error is not None)
+                if error is not None:
+                    failures.append((key, announced, error))
+                if not await self._goes_on(done, failed, held.lease.fence, progress):
+                    break
+            await self._note(failures, away=not done and failed > 1)
+        finally:
+            await self._ledger.board.release(self._ledger.collection, REPAIR, fence=held.lease.fence)
+        return Repaired(rows=done, failed=failed, left=(await self._journal.sizes())[0])
+
+    async def _goes_on(self, done: int, failed: int, fence: int, progress: Callable[[int], None] | None) -> bool:
+        """Tell whether the look is to go on, and keep the lease."""
+        if not done and failed >= _AWAY:
+            return False  # not the rows are at fault, a store is away
+        if (done + failed) % _RENEW_EVERY:
+            return True
+        if progress is not None:
+            progress(done)
+        return await self._ledger.board.renew(self._ledger.collection, REPAIR, fence=fence, span=_LEASE_S)
+
+    async def _due(self, *, now: bool) -> dict[str, list[Announced]]:
+        """Return what is due, by key and in the order of keys."""
+        before = await self._ledger.board.now() - int(self._setup.limits.grace_s * 1e9)
+        found: defaultdict[str, list[Announced]] = defaultdict(list)
+        page, offset = await self._journal.unfinished(_PAGE), 0
+        while page:
+            for one in page:
+                waits = self._not_before.get(one.key, 0.0) > self._clock.monotonic()
+                if now or (one.since <= before and not waits):
+                    found[one.key].append(one)
+            offset += _PAGE
+            page = await self._journal.unfinished(_PAGE, offset)
+        return dict(sorted(found.items()))
+
+    async def _repair(self, key: str, announced: list[Announced]) -> Exception | None:
+        """Repair a row; return what a store raised."""
+        try:
+            await self._bring_together(key, announced)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other rows are repaired
+            return error
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+        await self._journal.finished([one.member for one in announced])
+        return None
+
+    async def _bring_together(self, key: str, announced: Sequence[Announced]) -> None:
+        deletes = [one.version for one in announced if one.intent == "delete"]
+        for side in (Side.NEW, Side.OLD) if deletes else ():
+            await self._pair.within(self._pair.store(side).delete_if_not_newer(key, max(deletes)))
+        await self._pair.settle(key)
+
+    async def _note(self, failures: Sequence[tuple[str, list[Announced], Exception]], *, away: bool) -> None:
+        """Let rows wait that failed, longer and longer; give up those that fail while others do not."""
+        limits = self._setup.limits
+        for key, announced, error in failures:
+            self._failures[key] += not away
+            times = self._failures[key]
+            if times < limits.attempts:
+                self._not_before[key] = self._clock.monotonic() + min(limits.repair_s * 2**times, _LONGEST_WAIT_S)
+                log.info("migration %r: row %r could not be repaired (%d): %r", self._setup.name, key, times, error)
+                continue
+            del self._failures[key]
+            self._not_before.pop(key, None)
+            await self._journal.bury([one.member for one in announced])
+            log.error("migration %r: row %r is given up after %d repairs: %r", self._setup.name, key, times, error)
