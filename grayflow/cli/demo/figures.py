@@ -2,10 +2,11 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-__all__ = ["Act", "Figures", "Seen", "Tick", "decode_report", "summary"]
+__all__ = ["Act", "Cleaned", "Figures", "Report", "Seen", "Tick", "decode_report", "summary"]
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
@@ -32,10 +33,22 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     at: int
 
 
-_REPORTS: "msgspec.json.Decoder[Tick | Seen]" = msgspec.json.Decoder(Tick | Seen)
+class Cleaned(msgspec.Struct, frozen=True, tag="cleaned"):
+    """A worker ran a handler of the switch-off; `at` as in `Seen`."""
+
+    worker: int
+    scope: Literal["process", "fleet"]
+    removed: int
+    """Entries of its own memory, or files that all workers share."""
+    at: int
 
 
-def decode_report(line: bytes) -> Tick | Seen:
+Report = Tick | Seen | Cleaned
+
+_REPORTS: "msgspec.json.Decoder[Report]" = msgspec.json.Decoder(Report)
+
+
+def decode_report(line: bytes) -> Report:
     """Read one line of a worker."""
     return _REPORTS.decode(line)
 
@@ -45,6 +58,8 @@ class Act(msgspec.Struct, frozen=True):
 
     name: str
     delays_ms: tuple[float, ...]
+    start_ns: int = 0
+    """When the write began, by the machine's monotonic clock."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -57,6 +72,8 @@ class Figures(msgspec.Struct, frozen=True):
     """From taking the store away until the last worker said it was stale; `None` if that act was left out."""
     recovered_ms: float | None
     """From giving it back until the last worker was fresh again."""
+    cleaned: tuple[Cleaned, ...] = ()
+    """What the handlers did after the last act."""
 
 
 def summary(figures: Figures) -> tuple[tuple[str, str], ...]:
@@ -77,7 +94,31 @@ def summary(figures: Figures) -> tuple[tuple[str, str], ...]:
         ]
     if figures.acts:
         lines.append(("switched off: nobody on the new", f"after {max(figures.acts[-1].delays_ms):.1f} ms"))
+        lines += _cleanup(figures.cleaned, figures.acts[-1].start_ns)
     return tuple(lines)
+
+
+def _cleanup(cleaned: Sequence[Cleaned], since_ns: int) -> list[tuple[str, str]]:
+    each = [one for one in cleaned if one.scope == "process"]
+    lines = []
+    if each:
+        last, count = max(one.at for one in each), sum(one.removed for one in each)
+        lines.append(
+            ("cleaned up in each process", f"{count:,} entries of {len(each)} workers after {_ms(last, since_ns)}")
+        )
+    lines += [
+        (
+            "cleaned up once in the fleet",
+            f"{one.removed} shared files by worker {one.worker} after {_ms(one.at, since_ns)}",
+        )
+        for one in cleaned
+        if one.scope == "fleet"
+    ]
+    return lines
+
+
+def _ms(at_ns: int, since_ns: int) -> str:
+    return f"{(at_ns - since_ns) / 1e6:,.0f} ms"
 
 
 def _mean_ns(ticks: Sequence[Tick]) -> float:

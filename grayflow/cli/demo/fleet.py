@@ -5,12 +5,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import anyio
 import anyio.abc
 import msgspec
 
-from grayflow.cli.demo.figures import Seen, Tick, decode_report
+from grayflow.cli.demo.figures import Cleaned, Report, Seen, Tick, decode_report
 from grayflow.errors import GrayflowError
 
 __all__ = ["Fleet", "WorkerLostError", "WorkersLateError", "open_fleet"]
@@ -47,16 +48,20 @@ class Fleet:
         self.size = size
         self.latest: dict[int, Tick] = {}
         self.ticks: list[Tick] = []
+        self.cleaned: list[Cleaned] = []
         self._seen: dict[tuple[int, int], int] = {}
         self._moved = anyio.Event()
 
-    def take(self, report: Tick | Seen) -> None:
+    def take(self, report: Report) -> None:
         """Note one report and wake whoever waits for it."""
-        if isinstance(report, Seen):
-            self._seen.setdefault((report.worker, report.revision), report.at)
-        else:
-            self.latest[report.worker] = report
-            self.ticks.append(report)
+        match report:
+            case Seen():
+                self._seen.setdefault((report.worker, report.revision), report.at)
+            case Tick():
+                self.latest[report.worker] = report
+                self.ticks.append(report)
+            case Cleaned():
+                self.cleaned.append(report)
         self._moved.set()
         self._moved = anyio.Event()
 
@@ -82,19 +87,32 @@ class Fleet:
         """Tell whether every worker has held that revision."""
         return all((worker, revision) in self._seen for worker in range(self.size))
 
+    def is_clean(self) -> bool:
+        """Tell whether every worker has run its handler, and one of them that of the fleet."""
+        each = {one.worker for one in self.cleaned if one.scope == "process"}
+        return len(each) == self.size and any(one.scope == "fleet" for one in self.cleaned)
+
     def delays_ms(self, revision: int, since_ns: int) -> tuple[float, ...]:
         """Return when each worker first held a revision, milliseconds after an instant of the monotonic clock."""
         return tuple((at - since_ns) / 1e6 for (_, seen), at in self._seen.items() if seen == revision)
 
 
 @asynccontextmanager
-async def open_fleet(size: int, url: str, namespace: str) -> AsyncIterator[Fleet]:
-    """Run worker processes for the length of the block; they end with it, or with this process."""
+async def open_fleet(size: int, url: str, namespace: str, shared: Path) -> AsyncIterator[Fleet]:
+    """
+    Run worker processes for the length of the block; they end with it, or with this process.
+
+    Args:
+        size: How many.
+        url: Of the store.
+        namespace: In it.
+        shared: A folder for what all workers share.
+    """
     fleet = Fleet(size)
     failure: Exception | None = None
     async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
         for worker in range(size):
-            command = [sys.executable, "-m", "grayflow.cli.demo.worker", url, namespace, str(worker)]
+            command = [sys.executable, "-m", "grayflow.cli.demo.worker", url, namespace, str(worker), str(shared)]
             process = await anyio.open_process(command, stdin=subprocess.PIPE, start_new_session=True)
             stack.push_async_callback(_end, process)
             tasks.start_soon(_listen, fleet, worker, process)

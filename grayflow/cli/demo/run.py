@@ -2,8 +2,8 @@
 
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class _Stage(msgspec.Struct, frozen=True):
     workers_url: str
     """For the workers: it leads through whatever takes the store away."""
     namespace: str
+    shared: Path
+    """A folder for what the workers share."""
     outage: Outage | None
     where: str
     clear: Callable[[], Awaitable[str]]
@@ -76,7 +78,7 @@ async def _played(redis: str | None, view: PlainView | LiveView, workers: int, c
         try:
             await admin.put(Flag(key=FLAG, description="new payment code", otherwise="off"), reason="demo")
             view.say(f"flag {FLAG} created", f"in {stage.where}")
-            async with open_fleet(workers, stage.workers_url, stage.namespace) as fleet:
+            async with open_fleet(workers, stage.workers_url, stage.namespace, stage.shared) as fleet:
                 with view.showing(fleet):
                     return await Play(admin, fleet, stage.outage, view).run()
         finally:
@@ -90,18 +92,29 @@ async def _embedded() -> AsyncIterator[_Stage]:
     async def clear() -> str:
         return ""  # the file goes with its folder
 
-    with tempfile.TemporaryDirectory(prefix="grayflow-demo-") as folder:
-        path = Path(folder) / "flags.db"
+    with _folder() as folder:
+        path = folder.parent / "flags.db"
         url = f"sqlite:///{path}"
-        yield _Stage(url, url, "demo", FileOutage(path), "a temporary SQLite file", clear)
+        yield _Stage(url, url, "demo", folder, FileOutage(path), "a temporary SQLite file", clear)
 
 
 @asynccontextmanager
 async def _on_redis(url: str) -> AsyncIterator[_Stage]:
     # Several may play on one server, and none may play on flags that somebody uses.
     namespace = f"grayflow-demo-{secrets.token_hex(4)}"
+    clear = partial(_remove, url, namespace)
     async with proxied(url) as (through, proxy):
-        yield _Stage(url, through, namespace, proxy, f"namespace {namespace}", partial(_remove, url, namespace))
+        with _folder() as folder:
+            yield _Stage(url, through, namespace, folder, proxy, f"namespace {namespace}", clear)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make an empty folder in a temporary one of its own."""
+    with tempfile.TemporaryDirectory(prefix="grayflow-demo-") as parent:
+        folder = Path(parent) / "shared"
+        folder.mkdir()
+        yield folder
 
 
 async def _remove(url: str, namespace: str) -> str:

@@ -19,6 +19,8 @@ WATCH_S = 2.5
 """How long each act stays on stage, so that its effect can be seen."""
 PATIENCE_S = 10.0
 """How long an act may take to reach every worker before the demo says that something is wrong."""
+CLEANED_S = 40.0
+"""The same for the cleanup, which waits for workers that are slow to say what they serve."""
 
 
 class Show(Protocol):
@@ -50,12 +52,14 @@ class Play:
         else:
             await self._take_the_store_away(self._outage)
         await self._act("switched off", lambda: self._admin.switch_off(FLAG, reason="demo: an incident"))
+        await self._see_the_cleanup()
         return Figures(
             workers=self._fleet.size,
             acts=tuple(self._acts),
             ticks=tuple(self._fleet.ticks),
             noticed_ms=None if self._noticed_s is None else self._noticed_s * 1000,
             recovered_ms=None if self._recovered_s is None else self._recovered_s * 1000,
+            cleaned=tuple(self._fleet.cleaned),
         )
 
     def _promotion(self, percent: int) -> Callable[[], Awaitable[Saved[Flag]]]:
@@ -67,9 +71,20 @@ class Play:
         revision = saved.revision
         await self._fleet.until(lambda: self._fleet.all_saw(revision), PATIENCE_S)
         delays = self._fleet.delays_ms(revision, start_ns)
-        self._acts.append(Act(name, delays))
+        self._acts.append(Act(name, delays, start_ns))
         self._show.say(f"{FLAG} {name}", f"in all {self._fleet.size} workers after {max(delays):.1f} ms")
         await self._clock.sleep(WATCH_S)
+
+    async def _see_the_cleanup(self) -> None:
+        await self._fleet.until(self._fleet.is_clean, CLEANED_S)
+        entries = sum(one.removed for one in self._fleet.cleaned if one.scope == "process")
+        self._show.say("cleaned up in each process", f"{entries:,} entries of {self._fleet.size} workers' memory")
+        for one in self._fleet.cleaned:
+            if one.scope == "fleet":
+                self._show.say(
+                    "cleaned up once in the fleet", f"worker {one.worker} removed {one.removed} shared files"
+                )
+        await self._clock.sleep(WATCH_S / 2)
 
     async def _take_the_store_away(self, outage: Outage) -> None:
         outage.begin()

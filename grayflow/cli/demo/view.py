@@ -17,7 +17,7 @@ from grayflow.cli.demo.fleet import Fleet
 __all__ = ["LiveView", "PlainView", "print_summary"]
 
 BAR = 24
-EVENTS = 10
+EVENTS = 12
 """As many as there are: nothing scrolls away before the summary."""
 _STYLES = {"fresh": "green", "stale": "yellow", "expired": "red", "starting": "dim"}
 

@@ -1,5 +1,5 @@
 """
-One worker process of the demo: a service that asks a flag for each request.
+One worker process of the demo: a service that asks a flag for each request, and cleans up when the flag goes off.
 
 It reports on standard output, a JSON line each, and ends when its standard input closes: so no worker outlives the
 demo, however that ends.
@@ -8,13 +8,15 @@ demo, however that ends.
 import random
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from grayflow.cli.demo.figures import Seen, Tick
+from grayflow.cleanup.event import SwitchOff
+from grayflow.cli.demo.figures import Cleaned, Report, Seen, Tick
 from grayflow.client.client import Client
 from grayflow.clock import SystemClock
 from grayflow.core.context import Context
@@ -37,7 +39,47 @@ class _Counts:
         self.spent_ns = 0
 
 
-async def _serve(url: str, namespace: str, worker: int) -> None:
+class _Leftovers:
+    """What the new code leaves behind: entries in the memory of this process, and a file in a folder that all share."""
+
+    def __init__(self, shared: Path, worker: int) -> None:
+        self._shared, self._worker = shared, worker
+        self._entries: set[str] = set()
+
+    def keep(self, user_id: str) -> None:
+        """Remember a user who was served by the new code."""
+        if not self._entries:
+            (self._shared / f"worker-{self._worker}").touch()
+        self._entries.add(user_id)
+
+    def clear(self) -> int:
+        """Forget all users, and return how many there were."""
+        count = len(self._entries)
+        self._entries.clear()
+        return count
+
+    def clear_shared(self) -> int:
+        """Remove every worker's file, and return how many there were; harmless when it runs again."""
+        files = list(self._shared.iterdir())
+        for file in files:
+            file.unlink(missing_ok=True)
+        return len(files)
+
+
+def _register(flags: Client, worker: int, leftovers: _Leftovers) -> None:
+    def say(scope: Literal["process", "fleet"], removed: int) -> None:
+        _say(Cleaned(worker, scope, removed, time.monotonic_ns()))
+
+    @flags.on_switch_off(FLAG)
+    async def forget(_: SwitchOff) -> None:
+        say("process", leftovers.clear())
+
+    @flags.on_switch_off(FLAG, scope="fleet", name="demo-shared-files")
+    def remove_files(_: SwitchOff) -> None:
+        say("fleet", leftovers.clear_shared())
+
+
+async def _serve(url: str, namespace: str, worker: int, shared: Path) -> None:
     flags = Client(url, namespace=namespace, ttl=TTL_S, on_failure="last_known", name=f"demo-{worker}")
 
     @flags.on_change(FLAG)
@@ -46,15 +88,16 @@ async def _serve(url: str, namespace: str, worker: int) -> None:
         if position is not None:
             _say(Seen(worker, position.revision, time.monotonic_ns()))
 
-    counts = _Counts()
+    counts, leftovers = _Counts(), _Leftovers(shared, worker)
+    _register(flags, worker, leftovers)
     async with flags, anyio.create_task_group() as tasks:
-        tasks.start_soon(_traffic, flags, worker, counts)
+        tasks.start_soon(_traffic, flags, worker, counts, leftovers)
         tasks.start_soon(_reports, flags, worker, counts)
         await _until_input_closes()
         tasks.cancel_scope.cancel()
 
 
-async def _traffic(flags: Client, worker: int, counts: _Counts) -> None:
+async def _traffic(flags: Client, worker: int, counts: _Counts, leftovers: _Leftovers) -> None:
     clock = SystemClock()
     source = random.Random(worker)  # noqa: S311 - users of a demo
     while True:
@@ -64,6 +107,8 @@ async def _traffic(flags: Client, worker: int, counts: _Counts) -> None:
             counts.on += await flags.is_enabled(FLAG, context)
         counts.spent_ns += time.perf_counter_ns() - start
         sample = await flags.evaluate(FLAG, contexts[0], default=False)
+        if sample.value:
+            leftovers.keep(str(contexts[0].user_id))
         counts.requests += BATCH
         counts.stale += BATCH * sample.stale
         counts.failed += BATCH * (sample.error is not None)
@@ -90,7 +135,7 @@ async def _reports(flags: Client, worker: int, counts: _Counts) -> None:
         counts.__init__()  # type: ignore[misc]
 
 
-def _say(report: Tick | Seen) -> None:
+def _say(report: Report) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -100,9 +145,9 @@ async def _until_input_closes() -> None:
 
 
 def main() -> None:
-    """`python -m grayflow.cli.demo.worker URL NAMESPACE NUMBER`."""
-    _, url, namespace, number = sys.argv
-    anyio.run(_serve, url, namespace, int(number))
+    """`python -m grayflow.cli.demo.worker URL NAMESPACE NUMBER FOLDER`."""
+    _, url, namespace, number, shared = sys.argv
+    anyio.run(_serve, url, namespace, int(number), Path(shared))
 
 
 if __name__ == "__main__":
