@@ -24,11 +24,17 @@ if TYPE_CHECKING:
     from grayflow.release.guard.outcome import Outcome
     from grayflow.release.guard.policy import BreakerPolicy
     from grayflow.release.guard.quorum import FleetTrip
+    from grayflow.release.parallel.outcome import Answer, Observation, ParallelOutcome
+    from grayflow.release.parallel.run import ParallelRun
+    from grayflow.release.parallel.shadow import in_shadow, refuse_in_shadow, writes
+    from grayflow.release.parallel.stream import to_stream
+    from grayflow.release.parallel.tally import ParallelCounts
     from grayflow.release.replacing import gray
     from grayflow.release.switch.choice import Selection, SelectionReason
     from grayflow.release.switch.switch import ImplementationSwitch, SwitchStatus, VariantStatus
 
 __all__ = [
+    "Answer",
     "Atom",
     "AtomError",
     "AtomInDoubt",
@@ -48,7 +54,11 @@ __all__ = [
     "GuardStatus",
     "ImplementationSwitch",
     "Journal",
+    "Observation",
     "Outcome",
+    "ParallelCounts",
+    "ParallelOutcome",
+    "ParallelRun",
     "Selection",
     "SelectionReason",
     "Step",
@@ -60,7 +70,11 @@ __all__ = [
     "VariantStatus",
     "gray",
     "idempotent",
+    "in_shadow",
+    "refuse_in_shadow",
     "safe",
+    "to_stream",
+    "writes",
 ]
 
 _HOMES = {
@@ -78,6 +92,11 @@ _HOMES = {
     "guard.outcome": "Outcome",
     "guard.policy": "BreakerPolicy",
     "guard.quorum": "FleetTrip",
+    "parallel.outcome": "Answer Observation ParallelOutcome",
+    "parallel.run": "ParallelRun",
+    "parallel.shadow": "in_shadow refuse_in_shadow writes",
+    "parallel.stream": "to_stream",
+    "parallel.tally": "ParallelCounts",
     "replacing": "gray",
     "switch.choice": "Selection SelectionReason",
     "switch.switch": "ImplementationSwitch SwitchStatus VariantStatus",

@@ -12,7 +12,7 @@ from grayflow.errors import ConfigurationError
 from grayflow.release.switch.interface import Interface
 from grayflow.store.given import refused
 
-__all__ = ["Fallback", "idempotent", "repeatable", "safe"]
+__all__ = ["Fallback", "idempotent", "only_reading", "repeatable", "safe"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +60,23 @@ def repeatable(
         name: fallback == "always" or (fallback == "if_safe" and (name in named or hasattr(member.function, _MARK)))
         for name, member in interface.members.items()
     }
+
+
+def only_reading(interface: Interface, safe_names: Iterable[str]) -> frozenset[str]:
+    """
+    Return the members that only read: what is done beside another call must not change anything, not even again.
+
+    Args:
+        interface: Whose functions may be marked.
+        safe_names: Members that only read, beside those that are marked.
+
+    Raises:
+        ConfigurationError: a name is no member.
+    """
+    named = _names("safe", safe_names)
+    repeatable(interface, "never", named, ())
+    marked = {name for name, member in interface.members.items() if getattr(member.function, _MARK, "") == "safe"}
+    return frozenset({*named, *marked})
 
 
 def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
