@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from grayflow.cli import checking, documents, fleet, reading, rights, switching, watching
+from grayflow.cli.atoms import atoms_group
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
 from grayflow.cli.help import Command, Group
@@ -96,6 +97,7 @@ def build() -> typer.Typer:
         for name, function in commands:
             app.command(name, cls=Command, rich_help_panel=panel, epilog=EXITS)(command(function))
     app.add_typer(jobs_group(), name="jobs", rich_help_panel="Look")
+    app.add_typer(atoms_group(), name="atoms", rich_help_panel="Look")
     app.command("demo", cls=Command, rich_help_panel="Care", epilog=EXITS)(_demo)
     return app
 

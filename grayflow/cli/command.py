@@ -6,7 +6,7 @@ end without tracebacks: expected errors become a sentence on stderr and an exit 
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Annotated, Any, Concatenate, ParamSpec
 
@@ -17,7 +17,7 @@ from grayflow.cli.exits import Exit, exit_of
 from grayflow.cli.session import Session
 from grayflow.errors import GrayflowError
 
-__all__ = ["Before", "Namespace", "Url", "command", "ended"]
+__all__ = ["Before", "Namespace", "Url", "command", "ended", "unless_more"]
 
 P = ParamSpec("P")
 
@@ -58,6 +58,30 @@ def command(function: Callable[Concatenate[Session, P], Awaitable[Exit | None]])
     run.__signature__ = inspect.Signature([*own, *_COMMON])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *_COMMON)}
     return run
+
+
+def unless_more(alone: Any) -> Any:
+    """Return a callback that runs a command where no other follows; else it only passes the store's name on."""
+
+    def run(*, typer_context: typer.Context, url: str | None, namespace: str | None, **given: Any) -> None:
+        if typer_context.invoked_subcommand is None:
+            alone(typer_context=typer_context, url=url, namespace=namespace, **given)
+        _refuse_to_drop(typer_context, given)
+        before = typer_context.obj if isinstance(typer_context.obj, Before) else Before()
+        typer_context.obj = Before(url or before.url, namespace or before.namespace)
+
+    run.__doc__, run.__annotations__ = alone.__doc__, alone.__annotations__
+    run.__signature__ = alone.__signature__  # type: ignore[attr-defined]
+    return run
+
+
+def _refuse_to_drop(context: typer.Context, names: Iterable[str]) -> None:
+    """Refuse options that stand before a command's name, which takes them behind it and would not see them."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            words = f"{parameter.opts[0]} has to stand behind {context.invoked_subcommand!r}"
+            raise typer.BadParameter(words, ctx=context)
 
 
 def _unwrapped(text: str) -> str:

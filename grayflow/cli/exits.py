@@ -14,6 +14,7 @@ from grayflow.errors import (
     StoreFormatError,
     StoreUnavailableError,
 )
+from grayflow.release.atom.errors import AtomRefusedError
 
 __all__ = ["EXITS", "Exit", "exit_of"]
 
@@ -39,6 +40,7 @@ _CODES: tuple[tuple[type[GrayflowError], Exit], ...] = (
     (LifetimeError, Exit.USAGE),
     (InvalidFlagError, Exit.REFUSED),
     (ConflictError, Exit.REFUSED),
+    (AtomRefusedError, Exit.REFUSED),
     (ReadOnlyError, Exit.REFUSED),
     (StoreUnavailableError, Exit.STORE),
     (StoreAccessError, Exit.STORE),

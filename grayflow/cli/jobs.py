@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from grayflow.cli.command import Before, command
+from grayflow.cli.command import command, unless_more
 from grayflow.cli.exits import EXITS
 from grayflow.cli.given import AsJson, Reason
 from grayflow.cli.help import Command, Group
@@ -99,24 +99,10 @@ async def waive(
 def jobs_group() -> typer.Typer:
     """Return `jobs` with its commands; alone it lists."""
     group = typer.Typer(cls=Group, add_completion=False, rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, cls=Group, epilog=EXITS)(_unless_more(command(jobs)))
+    group.callback(invoke_without_command=True, cls=Group, epilog=EXITS)(unless_more(command(jobs)))
     for name, function in (("retry", retry), ("waive", waive)):
         group.command(name, cls=Command, epilog=EXITS)(command(function))
     return group
-
-
-def _unless_more(alone: Any) -> Any:
-    """Return a callback that runs a command where no other follows; else it only passes the store's name on."""
-
-    def run(*, typer_context: typer.Context, url: str | None, namespace: str | None, **given: Any) -> None:
-        if typer_context.invoked_subcommand is None:
-            alone(typer_context=typer_context, url=url, namespace=namespace, **given)
-        before = typer_context.obj if isinstance(typer_context.obj, Before) else Before()
-        typer_context.obj = Before(url or before.url, namespace or before.namespace)
-
-    run.__doc__, run.__annotations__ = alone.__doc__, alone.__annotations__
-    run.__signature__ = alone.__signature__  # type: ignore[attr-defined]
-    return run
 
 
 def _tell(session: Session, changed: tuple[Job, ...], what: str, *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ Each run has a task of its own here, which belongs to this object and not to who
 cancelled asks for the undo and waits for it, and whatever becomes of the caller, the undo comes to its end.
 """
 
-import getpass
 import os
 import random as randomness
 import socket
@@ -22,7 +21,7 @@ from grayflow.client.client import Client
 from grayflow.clock import Clock
 from grayflow.errors import ConfigurationError, LifetimeError
 from grayflow.release.atom.crew import Crew
-from grayflow.release.atom.desk import AtomRun, Desk
+from grayflow.release.atom.desk import AtomRun, Desk, checked_actor
 from grayflow.release.atom.errors import AtomRefusedError
 from grayflow.release.atom.failing import error_of
 from grayflow.release.atom.hold import Terms
@@ -84,7 +83,7 @@ class Atoms:
         random: Callable[[], float] = randomness.random,
     ) -> None:
         found = journal.clock if clock is None and isinstance(journal, Client) else checked_clock(clock)
-        self._actor = _actor(actor)
+        self._actor = checked_actor(actor)
         self._terms = Terms(
             journal=_journal(journal, namespace, found),
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}",
@@ -221,7 +220,7 @@ class Atoms:
         Cancellation: the undo goes on.
         """
         self._check()
-        recorded = await self._desk.run(run_id)
+        recorded = (await self._desk.run(run_id)).run
         atom = self._registry.find(recorded.atom, recorded.version)
         if atom is None:
             raise AtomRefusedError(
@@ -276,17 +275,6 @@ def _journal(given: Any, namespace: str | None, clock: Clock) -> Journal:
 def _checked(given: Any) -> Atom:
     if not isinstance(given, Atom):
         raise refused("atom", given, "give an Atom(name, version=..., steps=[...])")
-    return given
-
-
-def _actor(given: Any) -> str:
-    if given is None:
-        try:
-            return getpass.getuser()
-        except (OSError, KeyError, ImportError):  # a container may run under a number that has no name
-            return f"{socket.gethostname()}:{os.getpid()}"
-    if not isinstance(given, str) or not given.strip():
-        raise refused("actor", given, "say who runs the atoms, for the record")
     return given
 
 

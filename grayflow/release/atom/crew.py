@@ -14,7 +14,7 @@ from contextvars import copy_context
 import anyio
 
 from grayflow.errors import LifetimeError, StoreError
-from grayflow.release.atom.desk import read_runs
+from grayflow.release.atom.desk import read_runs, unreadable
 from grayflow.release.atom.hold import Terms
 from grayflow.release.atom.model import Atom
 from grayflow.release.atom.pursuit import Pursuit, Start
@@ -44,6 +44,7 @@ class Crew:
         self._terms, self._registry = terms, registry
         self._recover_s, self._close_s = recover_s, close_s
         self._pursuits: dict[str, Pursuit] = {}
+        self._told: frozenset[str] = frozenset()
         self._running: Running | None = None
 
     @property
@@ -119,12 +120,21 @@ class Crew:
             StoreError: the journal does not answer or refuses.
         """
         found = await self._terms.journal.list()
+        self._tell_once(unreadable(found))
         for run_id, record in found.records.items():
             lease = record.lease
             if not record.version and lease is not None and lease.until <= found.now:
                 await self._terms.journal.release(run_id, fence=lease.fence)  # died before it could record anything
         due = list(to_recover(read_runs(found), self._registry, busy=self._pursuits, held=held))
         return [self.begin(atom, run_id, None) for run_id, atom in due if run_id not in self._pursuits]
+
+    def _tell_once(self, run_ids: Sequence[str]) -> None:
+        """Log which runs nobody goes on with, when that becomes known; it is looked for every few seconds."""
+        for run_id in sorted(set(run_ids) - self._told):
+            log.error(
+                "run %r in %s cannot be read; install the release that wrote it", run_id, self._terms.journal.place
+            )
+        self._told = frozenset(run_ids)
 
     async def _recover(self, every_s: float) -> None:
         while True:

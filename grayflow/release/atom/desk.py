@@ -5,7 +5,11 @@ Needs no code of atoms, only the journal, so the command line can do it for serv
 process that has the code, at its next look.
 """
 
+import getpass
+import os
+import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,8 +19,9 @@ from grayflow.release.atom.journal import KEEP_S, Journal
 from grayflow.release.atom.moves import cancelled_by, resumed, skipped
 from grayflow.release.atom.record import Cancel, Run, read_run
 from grayflow.store.board import Lease, Record, Records
+from grayflow.store.given import refused
 
-__all__ = ["AtomRun", "Desk", "read_runs"]
+__all__ = ["AtomRun", "Desk", "checked_actor", "read_runs", "unreadable"]
 
 _REPEATS = 20
 
@@ -48,6 +53,29 @@ def read_runs(found: Records) -> Sequence[AtomRun]:
     return sorted(runs, key=lambda one: (one.run.created, one.run.run_id))
 
 
+def unreadable(found: Records) -> Sequence[str]:
+    """Return the ids of the runs of a journal that this release cannot read."""
+    records = found.records.items()
+    return sorted(run_id for run_id, record in records if record.version and read_run(record.value) is None)
+
+
+def checked_actor(given: Any) -> str:
+    """
+    Return who acts, for the record; the login name if nobody is named.
+
+    Raises:
+        ConfigurationError: it is no text, or an empty one.
+    """
+    if given is None:
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container may run under a number that has no name
+            return f"{socket.gethostname()}:{os.getpid()}"
+    if not isinstance(given, str) or not given.strip():
+        raise refused("actor", given, "say who runs the atoms, for the record")
+    return given
+
+
 class Desk:
     """
     Reads and changes what is recorded of runs.
@@ -64,15 +92,20 @@ class Desk:
         """Return all runs that are recorded, the oldest first; what no release can read is left out."""
         return read_runs(await self._journal.list())
 
-    async def run(self, run_id: str) -> Run:
+    async def look(self) -> tuple[Sequence[AtomRun], Sequence[str]]:
+        """Return all runs, the oldest first, and the ids of those that this release cannot read."""
+        found = await self._journal.list()
+        return read_runs(found), unreadable(found)
+
+    async def run(self, run_id: str) -> AtomRun:
         """
         Return one run.
 
         Raises:
             AtomRefusedError: there is none of that id.
         """
-        run, _ = await self._read(run_id)
-        return run
+        run, record = await self._read(run_id)
+        return AtomRun(run=run, lease=record.lease, now=await self._journal.now())
 
     async def resume_undo(self, run_id: str) -> Run:
         """

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from anyio import to_thread
@@ -39,6 +39,9 @@ _KEPT = 8
 _OUT_OF_REACH = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SWEEP_AFTER_NS = 3_600_000_000_000
 """What is gone stays for an hour: a fence is taken from the time as well, and a clock may be set back a little."""
+
+
+_UNREADABLE = Record(value=b"", version=1)
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -167,7 +170,11 @@ class FileJournal:
         now, records = self._clock.now(), {}
         homes = [home for home in self._folder.iterdir() if home.is_dir()] if self._folder.is_dir() else []
         for home in homes:
-            number, page = _newest(home)
+            try:
+                number, page = _newest(home)
+            except StoreFormatError:  # one run that nobody can read must not keep the others from being gone on with
+                records[unquote(home.name)] = _UNREADABLE
+                continue
             record = None if page is None else page.record(now)
             if page is not None and record is not None:
                 records[page.run_id] = record

@@ -12,6 +12,7 @@ from grayflow import ConfigurationError, MemoryStore, StoreAccessError, StoreFor
 from grayflow.release.atom import files
 from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.journal import BoardJournal, Journal
+from grayflow.release.atom.record import read_run
 from grayflow.store.wrappers import ReadOnly
 from grayflow.testing import FakeClock
 
@@ -294,9 +295,21 @@ async def test_a_page_that_is_damaged_is_told_and_left_alone(folder: Path) -> No
         await journal.put("r", ONE, expected=0, fence=fence)
         (folder / "r" / "00000009.json").write_text("{")
 
-        for verb in (journal.get("r"), journal.list(), journal.put("r", TWO, expected=1, fence=fence)):
+        for verb in (journal.get("r"), journal.put("r", TWO, expected=1, fence=fence)):
             with pytest.raises(StoreFormatError, match=r"00000009\.json.*move the folder away"):
                 await verb
+
+
+async def test_a_page_that_is_damaged_keeps_no_other_run_from_being_gone_on_with(folder: Path) -> None:
+    async with FileJournal(folder) as journal:
+        await journal.put("good", b"{}", expected=0)
+        (folder / "is%2Fbad").mkdir()
+        (folder / "is%2Fbad" / "00000001.json").write_text("{")
+
+        found = (await journal.list()).records
+
+    assert set(found) == {"good", "is/bad"}
+    assert read_run(found["is/bad"].value) is None
 
 
 async def test_names_that_the_file_system_does_not_tell_apart_are_refused(folder: Path) -> None:

@@ -591,6 +591,22 @@ async def test_the_records_of_runs_that_ended_well_go_away_and_parked_ones_stay(
         assert [one.run.run_id for one in await atoms.runs()] == ["parked"]
 
 
+async def test_a_run_that_cannot_be_read_is_logged_once_and_keeps_no_other_waiting(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with MemoryStore() as store:
+        atom = bench.atom("link")
+        await leave(store, atom, done=0)
+        await store.board.put(ATOMS, "from the future", b"[]")
+        async with opened(store, [atom]) as atoms:
+            assert [result.run_id for result in await atoms.recover()] == ["r"]
+            await atoms.recover()
+
+    told = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
+    assert len(told) == 1
+    assert "'from the future'" in told[0]
+
+
 async def test_what_matters_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="grayflow.release")
     bench.failures["do open"] = [ValueError("boom")]
