@@ -6,6 +6,7 @@ In virtual time: three processes, delays of 0 to 400 ms, handlers that take as l
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from random import Random
 
 import anyio
@@ -14,7 +15,8 @@ import pytest
 from grayflow import Admin, Client, MemoryStore, Retry, SwitchOff
 from grayflow.testing.virtual import VirtualClock, VirtualLoop
 
-SEQUENCES = 1000
+SEQUENCES, PLAYS = 250, 4
+"""In several plays, since each looks through a history that grows."""
 RETRY = Retry(attempts=20, base=0.02, cap=0.2)
 
 
@@ -23,14 +25,16 @@ class Log:
 
     def __init__(self, clock: VirtualClock, random: Random) -> None:
         self._clock, self._random = clock, random
+        self.wrongs: list[str] = []
+        """Not raised: what a handler raises is tried again, and forgotten when that goes well."""
         self.newest = 0
         self.running = 0
         self.ended: list[int] = []
         self.stopped = 0
 
     async def __call__(self, off: SwitchOff) -> None:
-        assert self.running == 0, "two at once"
-        assert off.generation >= self.newest, "an older generation began after a newer"
+        self._note(off, "two at once", wrong=self.running > 0)
+        self._note(off, "an older generation began after a newer", wrong=off.generation < self.newest)
         self.newest = off.generation
         self.running += 1
         try:
@@ -45,8 +49,12 @@ class Log:
             raise
         finally:
             self.running -= 1
-        assert off.generation >= self.newest, "an older generation ended after a newer began"
+        self._note(off, "an older generation ended after a newer began", wrong=off.generation < self.newest)
         self.ended.append(off.generation)
+
+    def _note(self, off: SwitchOff, what: str, *, wrong: bool) -> None:
+        if wrong:
+            self.wrongs.append(f"{what}: {off!r}, newest {self.newest}")
 
 
 async def play(loop: VirtualLoop, seed: int) -> dict[str, int]:
@@ -54,13 +62,17 @@ async def play(loop: VirtualLoop, seed: int) -> dict[str, int]:
     random, clock = Random(seed), VirtualClock(loop)
     once, each = Log(clock, random), [Log(clock, random) for _ in range(3)]
     offs = 0
-    async with MemoryStore(clock=clock) as store, Admin(store, actor="ann", clock=clock) as admin:
+    async with (
+        MemoryStore(clock=clock) as store,
+        Admin(store, actor="ann", clock=clock) as admin,
+        AsyncExitStack() as stack,
+    ):
         await admin.put({"key": "f", "enabled": True})
         clients = [Client(store, clock=clock, random=random.random, name=f"p{number}") for number in range(3)]
         for flags, log in zip(clients, each, strict=True):
             flags.on_switch_off("f", scope="fleet", name="once", retry=RETRY)(once)
             flags.on_switch_off("f", name="each", retry=RETRY)(log)
-            await flags.start()
+            await stack.enter_async_context(flags)
         for _ in range(SEQUENCES):
             for _ in range(random.choice([1, 2, 3, 3, 5])):
                 offs, last = await switch(admin, offs)
@@ -73,8 +85,7 @@ async def play(loop: VirtualLoop, seed: int) -> dict[str, int]:
                 assert [log.ended[-1] for log in (once, *each)] == [last] * 4
             else:
                 assert not any(job.unfinished for job in jobs)
-        for flags in clients:
-            await flags.aclose()
+    assert [log.wrongs for log in (once, *each)] == [[]] * 4
     (job,) = jobs
     # What came to its end in the very moment of the next switch is recorded as superseded.
     assert job.completed <= len(once.ended) == len(set(once.ended))
@@ -91,14 +102,16 @@ async def switch(admin: Admin, offs: int) -> tuple[int, int | None]:
     return offs, None
 
 
-def test_the_last_switch_wins_a_thousand_times(caplog: pytest.LogCaptureFixture):
-    caplog.set_level(logging.CRITICAL, "grayflow.cleanup")  # a thousand failures are meant
+@pytest.mark.timeout(600)  # some seconds of work, which a busy machine may take its time for
+@pytest.mark.parametrize("seed", range(1, PLAYS + 1))
+def test_the_last_switch_wins_a_thousand_times(seed: int, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.CRITICAL, "grayflow.cleanup")  # hundreds of failures are meant
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
-        happened = runner.run(play(loop, seed=1))
+        happened = runner.run(play(loop, seed))
 
     # What was tried is what was meant: many were done, many overtaken before or while they ran.
-    assert happened["completed"] > 300
-    assert happened["superseded"] > 100
-    assert happened["stopped"] > 30
+    assert happened["completed"] > 75
+    assert happened["superseded"] > 25
+    assert happened["stopped"] > 0
