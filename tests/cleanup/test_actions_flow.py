@@ -87,7 +87,7 @@ async def test_a_flag_that_is_switched_on_again_keeps_the_keys_that_are_left(
     @flags.on_switch_off("payment_v2", scope="fleet", name="purge", drain=0)
     async def purge(off: SwitchOff) -> None:
         try:
-            await off.purge_keys(cache, f"{prefix}*", batch=10, rate=200, progress=reports.append)
+            await off.purge_keys(cache, f"{prefix}*", batch=10, rate=20, progress=reports.append)
         finally:
             stopped.set()
 

@@ -40,7 +40,7 @@ async def put_bytes(store: Store, key: str, data: bytes | None, *, kind: str = "
     return await store.commit(edit, expected=0 if held is None else held.revision)
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
     """Wait until something is true, for what real servers and threads do; a fake clock needs `advance` only."""
     with anyio.fail_after(within_s):
         while not condition():
