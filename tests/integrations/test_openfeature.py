@@ -1,7 +1,11 @@
 """The OpenFeature SDK with grayflow behind it: its evaluation scenarios, events and context."""
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -275,3 +279,20 @@ async def test_an_expired_flag_answers_by_its_policy(client: OpenFeatureClient, 
     details = client.get_boolean_details("kept", False)
     assert (details.value, details.error_code) == (True, None)
     assert client.get_boolean_details("boolean-flag", False).reason == "STALE"
+
+
+async def test_the_example_decides_for_each_user(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'flags.db'}"
+    async with Admin(url, actor="test") as admin:
+        await admin.put({"key": "payment_v2", "enabled": True, "otherwise": "off", "targets": {"on": ["anna"]}})
+    done = subprocess.run(  # noqa: ASYNC221 - there is nothing else to do
+        [sys.executable, "-m", "tests.examples.openfeature_app", "anna", "ben"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "GRAYFLOW_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == ["anna: new (TARGETING_MATCH)", "ben: old (DEFAULT)"]
