@@ -3,9 +3,18 @@
 import re
 from typing import Any
 
-from grayflow.store.given import refused
+from grayflow.release.migration.setup import Limits, Terms
+from grayflow.store.given import refused, seconds
 
-__all__ = ["check_migration_name", "check_word", "checked_store", "paced", "share", "whole"]
+__all__ = [
+    "check_functions",
+    "check_migration_name",
+    "check_word",
+    "checked_limits",
+    "checked_store",
+    "checked_terms",
+    "paced",
+]
 
 _VERBS = (
     "get", "exists", "tombstone", "list", "insert", "upsert_if_newer", "delete_if_not_newer", "scan",
@@ -44,22 +53,65 @@ def check_word(what: str, given: Any, *allowed: str) -> None:
         raise refused(what, given, f"give {' or '.join(map(repr, allowed))}")
 
 
-def whole(what: str, given: Any, *, least: int) -> int:
-    """Return a whole number."""
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise refused(what, given, f"give a whole number from {least}")
-    return given
+def check_functions(**given: Any) -> None:
+    """Refuse what cannot be called."""
+    for what, function in given.items():
+        if not callable(function):
+            raise refused(what, function, "give a function of a row")
 
 
-def share(what: str, given: Any) -> float:
-    """Return a share."""
-    if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= 1:
-        raise refused(what, given, "give a share from 0 to 1")
-    return float(given)
+def checked_terms(profile: Any, soak: Any, min_compared: Any, max_mismatch: Any) -> Terms:
+    """
+    Return what a migration has to prove.
+
+    Raises:
+        ConfigurationError: one of the arguments of `Migration` cannot be used.
+    """
+    check_word("profile", profile, "split", "mirrored")
+    return Terms(
+        profile=profile,
+        soak_s=seconds("soak", soak, least=0.0),
+        min_compared=_whole("min_compared", min_compared, least=0),
+        max_mismatch=_share("max_mismatch", max_mismatch),
+    )
+
+
+def checked_limits(
+    call_timeout: Any, repair_after: Any, repair_every: Any, repair_attempts: Any, max_stale: Any, max_compares: Any
+) -> Limits:
+    """
+    Return how long things may take.
+
+    Raises:
+        ConfigurationError: one of the arguments of `Migration` cannot be used.
+    """
+    call_s = seconds("call_timeout", call_timeout)
+    return Limits(
+        call_s=call_s,
+        grace_s=3 * call_s if repair_after is None else seconds("repair_after", repair_after, least=0.0),
+        max_stale_s=seconds("max_stale", max_stale, least=0.0, endless=True),
+        repair_s=seconds("repair_every", repair_every),
+        attempts=_whole("repair_attempts", repair_attempts, least=1),
+        compares=_whole("max_compares", max_compares, least=0),
+    )
 
 
 def paced(batch: Any, rate: Any) -> tuple[int, float]:
     """Return how many rows at once, and how many a second."""
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate > 0:
         raise refused("rate", rate, "give rows a second, more than 0")
-    return whole("batch", batch, least=1), float(rate)
+    return _whole("batch", batch, least=1), float(rate)
+
+
+def _whole(what: str, given: Any, *, least: int) -> int:
+    """Return a whole number."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+        raise refused(what, given, f"give a whole number from {least}")
+    return given
+
+
+def _share(what: str, given: Any) -> float:
+    """Return a share."""
+    if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= 1:
+        raise refused(what, given, "give a share from 0 to 1")
+    return float(given)

@@ -28,7 +28,7 @@ from grayflow.release.migration.watching import Watch
 from grayflow.release.migration.writing import Writer
 from grayflow.release.running import Running
 
-__all__ = ["Engine", "Policy"]
+__all__ = ["Engine", "Policy", "Seat"]
 
 log = logging.getLogger("grayflow.release")
 

@@ -13,7 +13,18 @@ import msgspec
 from grayflow.release.migration.setup import Terms
 from grayflow.store.board import Board, Record
 
-__all__ = ["BACKFILL", "REPAIR", "Backfilled", "Ledger", "Reconciled"]
+__all__ = [
+    "BACKFILL",
+    "REPAIR",
+    "Backfilled",
+    "Ledger",
+    "Reconciled",
+    "old_readers",
+    "read_cursor",
+    "read_reconciled",
+    "read_terms",
+    "reconciliations",
+]
 
 BACKFILL, REPAIR, _RECONCILED, _TERMS, _OLD_READ = "backfill", "repair", "reconciled", "terms", "old-read:"
 _COUNTS_TTL_S = 30 * 86_400.0

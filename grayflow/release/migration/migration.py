@@ -9,16 +9,25 @@ from grayflow.admin.admin import Admin
 from grayflow.client.client import Client
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore, Place
-from grayflow.release.migration.arguments import check_migration_name, check_word, checked_store, share, whole
+from grayflow.release.migration.arguments import (
+    check_functions,
+    check_migration_name,
+    check_word,
+    checked_limits,
+    checked_store,
+    checked_terms,
+)
 from grayflow.release.migration.compensating import AtomCompensation, Codec
 from grayflow.release.migration.engine import Engine, Policy
 from grayflow.release.migration.filling import Filling
 from grayflow.release.migration.moving import Moving
 from grayflow.release.migration.reading import Page
 from grayflow.release.migration.rules import Profile, Side
-from grayflow.release.migration.setup import Limits, MirrorFailure, MirrorWay, Setup, Terms, Written
+from grayflow.release.migration.setup import MirrorFailure, MirrorWay, Setup, Written
+from grayflow.release.migration.writing import Writer
+from grayflow.release.parallel.shadow import refuse_in_shadow
 from grayflow.release.running import Running
-from grayflow.store.given import Duration, refused, seconds
+from grayflow.store.given import Duration, refused
 
 __all__ = ["Migration"]
 
@@ -108,30 +117,14 @@ class Migration(Filling[R], Moving[R]):
         random: Callable[[], float] = randomness.random,
     ) -> None:
         check_migration_name(name)
-        check_word("profile", profile, "split", "mirrored")
         check_word("mirror", mirror, "copy", "replay")
         check_word("on_mirror_failure", on_mirror_failure, "record", "fail", "compensate")
-        for what, function in (("row_key", row_key), ("route_by", route_by), ("version", version), ("same", same)):
-            if not callable(function):
-                raise refused(what, function, "give a function of a row")
-        call_s = seconds("call_timeout", call_timeout)
+        check_functions(row_key=row_key, route_by=route_by, version=version, same=same)
         setup: Setup[R] = Setup(
             name,
             {Side.OLD: checked_store("old", old), Side.NEW: checked_store("new", new)},
-            Terms(
-                profile=profile,
-                soak_s=seconds("soak", soak, least=0.0),
-                min_compared=whole("min_compared", min_compared, least=0),
-                max_mismatch=share("max_mismatch", max_mismatch),
-            ),
-            Limits(
-                call_s=call_s,
-                grace_s=3 * call_s if repair_after is None else seconds("repair_after", repair_after, least=0.0),
-                max_stale_s=seconds("max_stale", max_stale, least=0.0, endless=True),
-                repair_s=seconds("repair_every", repair_every),
-                attempts=whole("repair_attempts", repair_attempts, least=1),
-                compares=whole("max_compares", max_compares, least=0),
-            ),
+            checked_terms(profile, soak, min_compared, max_mismatch),
+            checked_limits(call_timeout, repair_after, repair_every, repair_attempts, max_stale, max_compares),
             row_key=row_key,
             route_by=route_by,
             version=version,
@@ -233,7 +226,7 @@ class Migration(Filling[R], Moving[R]):
 
         Cancellation: the same.
         """
-        return await self._open().writer.write(row, "insert")
+        return await self._writer("insert").write(row, "insert")
 
     async def update(self, row: R) -> Written:
         """
@@ -242,7 +235,7 @@ class Migration(Filling[R], Moving[R]):
         Raises:
             What `insert` raises, except that a row may be there.
         """
-        return await self._open().writer.write(row, "update")
+        return await self._writer("update").write(row, "update")
 
     async def delete(self, subject: Any, *, version: int | None = None) -> Written:
         """
@@ -255,7 +248,11 @@ class Migration(Filling[R], Moving[R]):
         Raises:
             StaleStageError: as for `insert`, and `JournalError`, `MirrorWriteError`, and what a store raises.
         """
-        return await self._open().writer.delete(subject, version)
+        return await self._writer("delete").delete(subject, version)
+
+    def _writer(self, verb: str) -> Writer[R]:
+        refuse_in_shadow(f"the {verb} of migration {self.name!r}")
+        return self._open().writer
 
     def __repr__(self) -> str:
         return f"<Migration {self.name!r}>"

@@ -1,0 +1,308 @@
+"""Repair, backfill and reconciliation: bounded, resumable, one process at a time, and right whatever they meet."""
+
+import math
+
+import anyio
+import pytest
+
+from grayflow import Client, MemoryStore
+from grayflow.release.migration.errors import BusyError, StageRefusedError
+from grayflow.release.migration.ledger import BACKFILL
+from grayflow.release.migration.rules import Stage
+from tests.release.migration.bench import Bench, make, of, order, until
+from tests.release.migration.stores import Order
+
+pytestmark = pytest.mark.anyio
+
+DOWN = ConnectionError("the store is down")
+FAST = {"rate": math.inf}
+
+
+def rows(count: int, **more: object) -> tuple[Order, ...]:
+    return tuple(order(f"k{number:05}", **more) for number in range(count))
+
+
+async def test_a_mirror_that_is_down_for_a_thousand_writes_is_made_up_for(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_every=0.05, repair_after=0) as orders:
+        bench.new.failing["*"] = DOWN
+        for row in rows(1000):
+            assert (await orders.update(row)).mirrored is False
+        status = await orders.status()
+        assert (status.unfinished, status.dead) == (1000, 0)
+        assert status.lag_s > 0
+
+        bench.new.failing.clear()
+
+        async def repaired() -> bool:
+            return (await orders.status()).unfinished == 0
+
+        await until(repaired)
+        assert (await orders.status()).dead == 0
+
+    assert await bench.rows("old") == await bench.rows("new")
+    assert len(await bench.rows("new")) == 1000
+
+
+async def test_the_repairer_leaves_alone_what_was_announced_just_now(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored") as orders:
+        bench.new.failing["*"] = DOWN
+        await orders.update(order("k"))
+        bench.new.failing.clear()
+
+        assert (await orders._open().repairer.look()).rows == 0
+        assert (await orders._open().repairer.look(now=True)).rows == 1
+
+
+async def test_a_row_that_cannot_be_repaired_is_given_up_and_shown_and_can_be_tried_again(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=3) as orders:
+        bench.new.failing["*"] = DOWN
+        await orders.update(order("k"))
+
+        for _ in range(3):
+            assert (await orders.repair()).failed == 1
+        status = await orders.status()
+        assert (status.unfinished, status.dead) == (0, 1)
+
+        bench.new.failing.clear()
+        assert (await orders.repair(dead=True)).rows == 1
+        assert (await orders.status()).dead == 0
+
+
+async def test_no_row_is_given_up_because_a_store_is_away(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=2) as orders:
+        bench.new.failing["*"] = DOWN
+        for row in rows(10):
+            await orders.update(row)
+
+        for _ in range(5):
+            bench.new.log.clear()
+            await orders.repair()
+            assert len(bench.new.log) < 10
+
+        status = await orders.status()
+        assert (status.unfinished, status.dead) == (10, 0)
+
+
+async def test_one_process_repairs_at_a_time(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored") as orders:
+        other = make(bench.old, bench.new, profile="mirrored")
+        async with other.running(bench.flags):
+            bench.new.failing["*"] = DOWN
+            await orders.update(order("k"))
+            bench.new.failing.clear()
+            gate = bench.old.gate("get")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(orders.repair)
+                await gate.reached.wait()
+                assert (await other.repair()).rows == 0
+                gate.open.set()
+
+    assert await bench.rows("new") == {"k": order("k")}
+
+
+# Backfill
+
+
+async def test_a_backfill_copies_everything_once_and_remembers_that(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=rows(25))
+        await orders.wait_converged()
+        told: list[int] = []
+
+        done = await orders.backfill(batch=10, progress=told.append, **FAST)
+
+        assert (done.copied, done.done, told) == (25, True, [10, 20, 25])
+        bench.old.log.clear()
+        assert await orders.backfill(batch=10, **FAST) == done
+        assert bench.old.log == []
+
+    assert await bench.rows("old") == await bench.rows("new")
+
+
+async def test_a_backfill_goes_on_where_another_process_stopped(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=rows(25))
+        await orders.wait_converged()
+        with anyio.CancelScope() as scope:
+            await orders.backfill(batch=10, progress=lambda done: scope.cancel(), **FAST)
+
+        bench.new.log.clear()
+        done = await orders.backfill(batch=10, **FAST)
+
+        assert done.copied == 25
+        assert bench.new.log.count("upsert_if_newer") == 15
+
+
+async def test_a_backfill_never_writes_over_what_is_newer(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=(order("k", 1),), new=(order("k", 7, text="newer"),))
+        await orders.wait_converged()
+        await orders.backfill(**FAST)
+
+    assert (await bench.rows("new"))["k"].text == "newer"
+    assert (await bench.rows("old"))["k"].text == "newer"
+
+
+@pytest.mark.parametrize("stage", ["off", "complete"])
+async def test_a_backfill_is_refused_where_there_is_nothing_to_copy(bench: Bench, stage: str) -> None:
+    async with bench.running(stage) as orders:
+        with pytest.raises(StageRefusedError, match="nothing to copy"):
+            await orders.backfill()
+
+
+async def test_a_backfill_is_refused_while_a_process_may_write_to_the_old_store_alone(
+    bench: Bench, store: MemoryStore
+) -> None:
+    async with bench.running("off") as orders, Client(store) as other:
+        with other.scope():
+            await bench.at("dualwrite")
+            seen = await orders.wait_converged(0)
+
+            async def reported() -> bool:
+                fleet = await bench.admin.fleet()
+                return len(fleet.processes) == 2
+
+            await until(reported)
+            with pytest.raises(StageRefusedError, match="processes may still write to the old store alone"):
+                await orders.backfill()
+
+        assert not seen.complete or seen.processes < 2
+        assert (await orders.wait_converged()).complete
+        assert (await orders.backfill()).done
+
+
+async def test_two_backfills_do_not_run_at_once(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        other = make(bench.old, bench.new)
+        await bench.seed(old=rows(3))
+        await orders.wait_converged()
+        async with other.running(bench.flags):
+            gate = bench.old.gate("scan")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(orders.backfill)
+                await gate.reached.wait()
+                with pytest.raises(BusyError, match="another process is at it"):
+                    await other.backfill()
+                assert (await orders.status()).backfilling
+                gate.open.set()
+
+
+async def test_a_backfill_that_was_overtaken_stops(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=rows(30))
+        await orders.wait_converged()
+        board = orders._open().ledger.board
+
+        async def overtake() -> None:
+            gate = bench.old.gate("scan")
+            await gate.reached.wait()
+            held = await board.get("migrations:orders.store", BACKFILL)
+            assert held is not None
+            assert held.lease is not None
+            await board.release("migrations:orders.store", BACKFILL, fence=held.lease.fence)
+            await board.claim("migrations:orders.store", BACKFILL, "somebody else", span=30)
+            gate.open.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(overtake)
+            with pytest.raises(BusyError, match="taken over"):
+                await orders.backfill(batch=10, **FAST)
+
+
+async def test_a_migration_that_was_at_off_again_is_copied_anew(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=rows(3))
+        await orders.wait_converged()
+        await orders.backfill(**FAST)
+        await bench.at("off")
+        assert (await orders.status()).cursor is None
+        await bench.at("dualwrite")
+        await orders.wait_converged()
+
+        assert (await orders.status()).cursor is None
+        assert (await orders.backfill(**FAST)).copied == 3
+
+
+# Reconciliation
+
+
+async def test_stores_that_agree_are_found_clean(bench: Bench) -> None:
+    async with bench.running("shadow") as orders:
+        await bench.seed(old=rows(25), new=(*rows(25), order("only-new")))
+
+        found = await orders.reconcile(batch=10)
+
+        assert (found.clean, found.rows, found.only_new) == (True, 26, 1)
+        assert (await orders.status()).new_only == 1
+
+
+@pytest.mark.parametrize("profile", ["split", "mirrored"])
+async def test_whatever_differs_is_counted_and_brought_together(bench: Bench, profile: str) -> None:
+    async with bench.running("shadow", profile=profile) as orders:
+        await bench.seed(
+            old=(order("a", 2), order("b", 1), order("only-old"), order("gone"), order("same")),
+            new=(order("a", 1), order("b", 2), order("gone"), order("same"), order("only-new")),
+        )
+        await bench.store("old").delete_if_not_newer("gone", 1)
+
+        found = await orders.reconcile(batch=2)
+        again = await orders.reconcile(batch=2)
+
+        assert found.differing == (4 if profile == "split" else 5)
+        assert (found.repaired, found.only_old, found.clean) == (found.differing, 1, False)
+        assert again.clean
+
+    old, new = await bench.rows("old"), await bench.rows("new")
+    assert "gone" not in new
+    assert {key: new[key] for key in old} == old
+    assert set(new) - set(old) == ({"only-new"} if profile == "split" else set())
+
+
+async def test_a_reconciliation_that_only_looks_changes_nothing(bench: Bench) -> None:
+    async with bench.running("shadow") as orders:
+        await bench.seed(old=(order("k", 2),), new=(order("k", 1),))
+
+        found = await orders.reconcile(repair=False)
+
+        assert (found.differing, found.repaired) == (1, 0)
+    assert await bench.rows("new") == {"k": order("k", 1)}
+
+
+async def test_copies_of_one_version_that_hold_different_things_are_named(bench: Bench) -> None:
+    async with bench.running("shadow") as orders:
+        await bench.seed(old=(order("k", 1, text="a"),), new=(order("k", 1, text="b"),))
+
+        found = await orders.reconcile()
+
+        assert (found.conflicts, found.differing, found.repaired) == (("k",), 1, 0)
+
+
+async def test_a_write_on_its_way_is_no_difference(bench: Bench) -> None:
+    async with bench.running("shadow", profile="mirrored") as orders:
+        gate = bench.new.gate("upsert_if_newer")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(orders.update, order("k"))
+            await gate.reached.wait()
+            looks = bench.new.gate("tombstone")
+            tasks.start_soon(_open_both, looks, gate)
+            found = await orders.reconcile()
+
+        assert found.clean
+
+
+async def _open_both(looks: object, gate: object) -> None:
+    await looks.reached.wait()  # type: ignore[attr-defined]
+    gate.open.set()  # type: ignore[attr-defined]
+    looks.open.set()  # type: ignore[attr-defined]
+
+
+async def test_rows_that_are_only_in_the_new_store_can_be_copied_back(bench: Bench) -> None:
+    async with bench.running("rampdown") as orders:
+        await orders.insert(order("k"))
+        assert await bench.rows("old") == {}
+        assert await orders.backcopy(batch=1, **FAST) == 1
+        assert await orders.backcopy(**FAST) == 0
+        await bench.at(Stage.LIVE)
+        assert await orders.get(of("k")) == order("k")
+
+    assert await bench.rows("old") == {"k": order("k")}
