@@ -178,6 +178,8 @@ class Patrol:
         self._obey(records)
         told = (read_told(record.value) for record in records.records.values())
         counted = count((one for one in told if one is not None), self._beat.flag, self._beat.new)
+        # Whoever serves it again may be told of only in a moment, and what is open now has reasons from before.
+        self.look()
         if self._beat.breaker.state not in _OPEN or not trip.reached(counted):
             self._told_trip = False
         elif self._is_reachable():

@@ -122,6 +122,26 @@ async def fleet(store: MemoryStore, admin: Admin, clock: FakeClock) -> AsyncIter
 # Tripping
 
 
+async def test_a_flag_that_is_switched_on_again_is_not_tripped_by_reasons_from_before(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The handler of changes is a task like any other: a round of the patrol may come first.
+    monkeypatch.setattr(FallbackGuard, "_changed", lambda *_: None)
+    processes = await fleet.start()
+    for process in processes[:4]:
+        process.new.broken = True
+    await fleet.work()
+    await fleet.clock.advance(15)
+    assert not await fleet.enabled()
+    await fleet.clock.advance(30)
+
+    await fleet.admin.switch_on("shelf", reason="corrected")
+    await fleet.clock.advance(30)
+
+    assert await fleet.enabled()
+    assert [process.open for process in processes] == [False] * 10
+
+
 async def test_enough_open_breakers_switch_the_flag_off_under_the_actor_breaker(fleet: Fleet) -> None:
     processes = await fleet.start()
     for process in processes[:4]:
