@@ -7,12 +7,14 @@ needed of them (terms, counts, cursors, reconciliations) they have left on the b
 
 from collections.abc import Mapping
 
+import anyio
 import msgspec
 from msgspec import structs
 
 from grayflow.admin.admin import Admin
 from grayflow.admin.fleet import Seen
 from grayflow.admin.results import Saved
+from grayflow.clock import Clock
 from grayflow.core.flag import Flag
 from grayflow.core.position import Position
 from grayflow.errors import ConfigurationError, ConflictError
@@ -36,8 +38,11 @@ from grayflow.release.migration.rules import Stage
 from grayflow.release.migration.setup import Terms
 from grayflow.store.board import Record
 from grayflow.store.fleet import read_fleet
+from grayflow.store.given import checked_clock
 
 __all__ = ["MigrationDesk", "MigrationStatus"]
+
+_LOOK_S = 0.02
 
 
 class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,16 +101,18 @@ class MigrationDesk:
         admin: Open; its actor is the audit's.
         name: Of the migration: its flag's key.
         terms: What it has to prove; what the services told last, if left out.
+        clock: Times the wait for processes; the machine's if left out.
 
     Raises:
         ConfigurationError: the store has no board.
     """
 
-    def __init__(self, admin: Admin, name: str, *, terms: Terms | None = None) -> None:
+    def __init__(self, admin: Admin, name: str, *, terms: Terms | None = None, clock: Clock | None = None) -> None:
         board = admin.store.board
         if board is None:
             raise ConfigurationError(f"migrations need a board: {admin.store.no_board}")
         self._admin, self._name, self._terms = admin, check_migration_name(name), terms
+        self._clock = checked_clock(clock)
         self._board, self._journal = board, Journal(board, name)
 
     async def status(self) -> MigrationStatus:
@@ -203,15 +210,18 @@ class MigrationDesk:
 
     async def wait_converged(self, timeout: float = 30.0) -> Seen:  # noqa: ASYNC109
         """
-        Wait until every process that reports goes by the present stage.
+        Wait until every process that reports goes by the present stage, and at least one reports.
 
         Args:
             timeout: Seconds; 0 looks once.
 
         Returns:
-            How far it came: being late is no error, see `Seen.complete`.
+            How far it came: being late is no error, see `Seen.complete` and `Seen.processes`.
         """
         past = await read_past(self._admin.store, self._name)
+        with anyio.move_on_after(timeout):
+            while not (await read_fleet(self._board)).processes:
+                await self._clock.sleep(_LOOK_S)
         return await self._admin.wait_until_seen(past.revision, timeout=timeout)
 
     async def _move(self, stage: Stage, target: Stage, action: str, reason: str) -> Saved[Flag]:

@@ -47,6 +47,8 @@ class Filling(Seated[R]):
         position = await engine.flags.store.position()
         fleet = await read_fleet(engine.ledger.board)
         behind = fleet.behind(Position(epoch=position.epoch, revision=past.began, nonce=""))
+        if not fleet.processes:
+            raise self._refused("no process reports itself yet, not even this one; wait_converged first")
         if behind:
             many = f"{len(behind)} of {len(fleet.processes)} processes may still write to the old store alone"
             raise self._refused(f"{many}, and what they write now would be missing; wait_converged first")

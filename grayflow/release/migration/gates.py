@@ -53,6 +53,8 @@ def _unmet(facts: Facts) -> Iterator[str]:
             f"{facts.behind} of {facts.processes} processes may still go by the stage before {facts.stage.value!r}; "
             "wait for them"
         )
+    if not facts.processes and facts.stage is not Stage.OFF:
+        yield "no process reports itself, so nobody knows by which stages they go; look at: grayflow fleet"
     match facts.stage:
         case Stage.DUALWRITE:
             yield from _copied(facts)

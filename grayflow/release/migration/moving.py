@@ -51,4 +51,4 @@ class Moving(Seated[R]):
             raise ConfigurationError(
                 f"this process does not move migration {self.name!r}; give an Admin: running(flags, admin)"
             )
-        return MigrationDesk(engine.admin, self.name, terms=self._setup.terms)
+        return MigrationDesk(engine.admin, self.name, terms=self._setup.terms, clock=engine.flags.clock)

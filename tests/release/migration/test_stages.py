@@ -1,0 +1,333 @@
+"""The stage: a flag with history, moved by people, proved before writes, and known to the fleet."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from grayflow import Admin, Client, MemoryStore
+from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.release.migration.desk import MigrationDesk
+from grayflow.release.migration.errors import StageRefusedError, StaleStageError
+from grayflow.release.migration.rules import Side, Stage
+from grayflow.testing import FakeClock, Faulty
+from tests.release.kit import until as soon
+from tests.release.migration.bench import NAME, Bench, make, of, order, until
+from tests.release.migration.stores import SqliteOrders
+
+pytestmark = pytest.mark.anyio
+
+OPEN: dict[str, Any] = {"soak": 0, "min_compared": 2}
+
+
+async def test_a_migration_that_nobody_has_begun_is_off_and_makes_its_flags_when_it_begins(
+    admin: Admin, flags: Client
+) -> None:
+    orders = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))
+    async with orders.running(flags, admin):
+        assert orders.stage is Stage.OFF
+        saved = await orders.advance(reason="begin")
+        await flags.wait_for(saved.token)
+
+        assert orders.stage is Stage.DUALWRITE
+        assert await flags.is_enabled(f"{NAME}.gray", {"route": "s1"}) is False
+        assert [change.reason for change in await admin.history(NAME)] == ["begin"]
+
+
+async def test_the_whole_way_with_every_proof(bench: Bench) -> None:
+    async with bench.running("off", **OPEN) as orders:
+        await orders.insert(order("before"))
+
+        async def go(to: str) -> None:
+            saved = await orders.advance(to, reason=f"to {to}")
+            await bench.flags.wait_for(saved.token)
+            assert (await orders.wait_converged()).complete
+
+        await go("dualwrite")
+        await orders.backfill(rate=math.inf)
+        await go("shadow")
+        await orders.update(order("before", 2))
+        for _ in range(2):
+            assert await orders.get(of("before")) == order("before", 2)
+            await orders.reconcile()
+        await until(lambda: compared(bench, orders, 2))
+        await go("live")
+        await bench.gray("*")
+        assert (await orders.reconcile()).clean
+        await go("rampdown")
+        await orders._open().ledger.board.delete(f"migrations:{NAME}", await old_reader(orders))
+        assert (await orders.reconcile()).clean
+        await go("complete")
+
+        assert await orders.get(of("before")) == order("before", 2)
+        assert [change.action for change in await bench.admin.history(NAME)] == ["advance"] * 5 + ["put"]
+
+
+async def compared(bench: Bench, orders: Any, least: int) -> bool:
+    await orders._open().watch.flush()
+    return (await orders.status()).compared >= least
+
+
+async def old_reader(orders: Any) -> str:
+    """Return the note that this process has read the old store at `live`."""
+    watch = orders._open().watch
+    watch.read_old(Stage.LIVE)
+    await watch.flush()
+    assert (await orders.status()).old_readers == 1
+    return f"old-read:{watch._writer}"
+
+
+async def test_an_advance_without_proof_is_refused_and_says_what_is_missing(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        with pytest.raises(StageRefusedError, match="no backfill has run") as caught:
+            await orders.advance()
+
+        assert "stays at 'dualwrite'" in str(caught.value)
+        assert orders.stage is Stage.DUALWRITE
+
+
+async def test_an_advance_by_force_needs_a_reason(bench: Bench) -> None:
+    async with bench.running("dualwrite") as orders:
+        with pytest.raises(ConfigurationError, match="needs a reason"):
+            await orders.advance(force=True)
+        await orders.advance(force=True, reason="there are no rows yet")
+
+        assert (await orders.status()).reason == "there are no rows yet"
+
+
+@pytest.mark.parametrize(("stage", "to"), [("off", "shadow"), ("dualwrite", "off"), ("complete", None)])
+async def test_an_advance_goes_to_the_next_stage_only(bench: Bench, stage: str, to: str | None) -> None:
+    async with bench.running(stage) as orders:
+        with pytest.raises(StageRefusedError, match="stays at"):
+            await orders.advance(to, force=True, reason="r")
+
+
+@pytest.mark.parametrize(("stage", "to"), [("off", None), ("live", "dualwrite"), ("complete", None)])
+async def test_a_retreat_goes_to_the_stage_before_only_and_nothing_leads_back_from_the_end(
+    bench: Bench, stage: str, to: str | None
+) -> None:
+    async with bench.running(stage) as orders:
+        with pytest.raises(StageRefusedError, match="stays at"):
+            await orders.retreat(to, reason="r")
+
+
+async def test_a_retreat_from_live_takes_the_gray_rows_back_to_the_old_store(bench: Bench) -> None:
+    await bench.seed(old=(order("k", 1, text="old"),), new=(order("k", 1, text="new"),))
+    await bench.gray("s1")
+    async with bench.running("live", profile="mirrored") as orders:
+        assert (await orders.get(of("k"))).text == "new"
+        saved = await orders.retreat(reason="slow")
+        await bench.flags.wait_for(saved.token)
+
+        assert (await orders.get(of("k"))).text == "old"
+        assert (await bench.admin.history(NAME))[0].action == "retreat"
+
+
+async def test_a_migration_that_went_back_loses_no_write(bench: Bench) -> None:
+    """Mirrored, every write of `rampdown` is in the old store too."""
+    async with bench.running("rampdown", profile="mirrored") as orders:
+        await orders.insert(order("k", 1))
+        await orders.update(order("k", 2))
+        for stage in ("live", "shadow", "dualwrite", "off"):
+            await bench.at(stage)
+            assert await orders.get(of("k")) == order("k", 2)
+
+
+async def test_a_flag_that_is_switched_off_takes_reads_back_and_goes_on_writing_to_both(bench: Bench) -> None:
+    await bench.seed(old=(order("k", 1, text="old"),), new=(order("k", 1, text="new"),))
+    await bench.gray("s1")
+    async with bench.running("live", profile="mirrored") as orders:
+        saved = await bench.admin.switch_off(NAME, reason="now")
+        await bench.flags.wait_for(saved.token)
+
+        assert orders.stage is Stage.SHADOW
+        assert (await orders.get(of("k"))).text == "old"
+        assert (await orders.update(order("k", 2))).mirrored
+        with pytest.raises(StageRefusedError, match="is off"):
+            await orders.advance()
+
+
+async def test_leaving_a_stage_fires_the_handlers_of_its_variant(bench: Bench, store: MemoryStore) -> None:
+    flags, left = Client(store), anyio.Event()
+
+    @flags.on_switch_off(NAME, variant="live")
+    async def gone(off: Any) -> None:
+        left.set()
+
+    await bench.at("live")
+    async with flags:
+        await MigrationDesk(bench.admin, NAME).retreat(reason="slow")
+        await soon(left.is_set)
+
+
+async def test_two_people_do_not_move_one_migration_twice(bench: Bench) -> None:
+    await bench.at("dualwrite")
+    desk = MigrationDesk(bench.admin, NAME)
+    found = await desk.status()
+    await bench.at("shadow")
+
+    with pytest.raises(StageRefusedError, match="somebody else has moved"):
+        await desk._move(found.stage, Stage.OFF, "retreat", "r")
+
+
+async def test_a_process_that_is_behind_holds_up_the_next_advance(bench: Bench, store: MemoryStore) -> None:
+    async with Client(store) as other, bench.running("off") as orders:
+        with other.scope():
+            await bench.at("dualwrite")
+            desk = MigrationDesk(bench.admin, NAME)
+
+            async def behind() -> bool:
+                return (await desk.status()).processes == 2
+
+            await until(behind)
+            assert not (await orders.wait_converged(0)).complete
+            assert any("may still go by the stage before" in one for one in (await desk.status()).unmet)
+        assert (await orders.wait_converged()).complete
+        assert (await desk.status()).behind == 0
+
+
+async def test_a_write_that_is_under_way_counts_as_one_of_the_stage_that_it_began_with(bench: Bench) -> None:
+    """It went to the old store alone: a backfill that began now would perhaps miss it."""
+    async with bench.running("off") as orders:
+        gate = bench.old.gate("upsert_if_newer")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(orders.update, order("k"))
+            await gate.reached.wait()
+            await bench.at("dualwrite")
+            revision = (await bench.admin.store.position()).revision
+
+            async def serves_it() -> bool:
+                return any(one.revision >= revision for one in (await bench.admin.fleet()).processes)
+
+            await until(serves_it)
+            assert not (await orders.wait_converged(0)).complete
+            gate.open.set()
+        assert (await orders.wait_converged()).complete
+
+
+# What a process knows
+
+
+@pytest.fixture
+async def cut_off(faulty: Faulty, clock: FakeClock) -> Any:
+    """A client of flags that can be cut off, whose time the test moves."""
+    async with Admin(faulty, clock=clock) as admin, Client(faulty, clock=clock, ttl=timedelta(days=300)) as flags:
+        yield flags, admin, faulty, clock
+
+
+async def test_who_cannot_know_the_stage_reads_on_and_writes_nothing(cut_off: Any) -> None:
+    flags, admin, faulty, clock = cut_off
+    old, new = SqliteOrders(":memory:"), SqliteOrders(":memory:")
+    bench = Bench(flags, admin, old, new)
+    async with bench.running("dualwrite", profile="mirrored") as orders:
+        await orders.update(order("k"))
+        await clock.advance(60)
+        await orders.update(order("k", 2))  # it is proved at once that nothing has changed
+
+        await clock.advance(60)
+        faulty.down = True
+        with pytest.raises(StaleStageError, match="still at 'dualwrite'"):
+            await orders.update(order("k", 3))
+        assert await orders.get(of("k")) == order("k", 2)
+
+
+async def test_without_flags_nobody_knows_where_a_row_is(store: MemoryStore) -> None:
+    flags = Client(store)
+    orders = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))
+    async with orders.running(flags):
+        with pytest.raises(StaleStageError, match="no flags have arrived"):
+            await orders.get(of("k"))
+
+
+async def test_a_migration_is_used_inside_of_its_block(flags: Client) -> None:
+    orders = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))
+    with pytest.raises(LifetimeError, match="not running"):
+        await orders.get(of("k"))
+    async with orders.running(flags):
+        with pytest.raises(LifetimeError, match="running already"):
+            async with orders.running(flags):
+                pass
+        assert await orders.get(of("k")) is None
+        with pytest.raises(ConfigurationError, match="give an Admin"):
+            await orders.advance()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"profile": "half"}, "profile is 'half'"),
+        ({"mirror": "x"}, "mirror is 'x'"),
+        ({"on_mirror_failure": "ignore"}, "on_mirror_failure is 'ignore'"),
+        ({"version": 3}, "version is 3"),
+        ({"max_mismatch": 2}, "max_mismatch is 2"),
+        ({"soak": -1}, "soak is -1"),
+        ({"repair_attempts": 0}, "repair_attempts is 0"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        make(SqliteOrders(":memory:"), SqliteOrders(":memory:"), **options)
+
+
+def test_a_store_that_lacks_a_verb_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="lacks get, exists, tombstone"):
+        make(object(), SqliteOrders(":memory:"))
+
+
+@pytest.mark.parametrize("version", [None, "1", 1.5, -1, True])
+async def test_versions_are_whole_numbers(bench: Bench, version: Any) -> None:
+    async with bench.running("dualwrite", version=lambda row: version) as orders:
+        with pytest.raises(ConfigurationError, match="whole number from 0"):
+            await orders.insert(order("k"))
+
+
+# What is compared
+
+
+@pytest.mark.parametrize("stage", ["shadow", "live"])
+async def test_reads_are_compared_beside_the_request(bench: Bench, stage: str) -> None:
+    await bench.seed(
+        old=(order("same"), order("differs", 1, text="a"), order("missing")),
+        new=(order("same"), order("differs", 1, text="b")),
+    )
+    async with bench.running(stage, profile="mirrored") as orders:
+        for key in ("same", "differs", "missing", "nowhere"):
+            await orders.get(of(key))
+        await until(lambda: compared(bench, orders, 3))
+
+        status = await orders.status()
+        assert (status.compared, status.mismatched, status.dropped) == (3, 2, 0)
+
+
+async def test_a_store_that_hangs_delays_no_read_that_is_compared(bench: Bench) -> None:
+    await bench.seed(old=(order("k"),), new=(order("k"),))
+    async with bench.running("shadow", max_compares=1) as orders:
+        gate = bench.new.gate("get")
+        for _ in range(3):
+            assert await orders.get(of("k")) == order("k")
+        gate.open.set()
+        await until(lambda: compared(bench, orders, 1))
+
+        assert (await orders.status()).dropped == 2
+
+
+async def test_a_read_of_the_old_store_is_noted_for_the_length_of_the_soak(bench: Bench) -> None:
+    await bench.seed(old=(order("k"),))
+    async with bench.running("live", soak=100) as orders:
+        await orders.get(of("k"))
+        await orders._open().watch.flush()
+        assert (await orders.status()).old_readers == 1
+
+
+async def test_the_routes_of_the_gray_list_are_those_of_the_data(bench: Bench) -> None:
+    await bench.seed(
+        old=(order("a", store_id="s1"), order("b", store_id="s2")),
+        new=(order("a", 2, store_id="s1"), order("b", 2, store_id="s2")),
+    )
+    await bench.gray("s2")
+    async with bench.running("live") as orders:
+        assert (await orders.get(of("a", "s1"))).seq == 1
+        assert (await orders.get(of("b", "s2"))).seq == 2
+        assert (await orders.update(order("b", 3, store_id="s2"))).side is Side.NEW
