@@ -57,8 +57,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The point at which it stops until it is woken; 0: none."""
     stop_on: str = ""
     """The same by what happens there."""
+    resume: bool = False
+    """Whether it goes on with parked runs too, as somebody would who saw to the cause."""
     fail: str = ""
-    """The function that raises, such as `do start`."""
+    """The functions that raise, such as `do start, undo link`."""
     rules: dict[str, Any] = {}
     """Of the atom."""
 
@@ -204,13 +206,16 @@ def _journal(order: Order) -> Journal:
 
 async def _obey(order: Order, points: _Points) -> None:
     world = World(Path(order.folder) / "world", points)
-    if order.fail:
-        _let_fail(world, order.fail)
+    for one in filter(None, order.fail.split(", ")):
+        _let_fail(world, one)
     atom = make_atom(world, **order.rules)
     journal: Any = _Watched(_journal(order), points, order)
     async with Atoms(journal, [atom], recover_every=None, lease=order.lease, clock=_Later(order)) as atoms:
         if order.recover:
             await atoms.recover(wait=order.lease < 600)
+            parked = [one.run.run_id for one in await atoms.runs() if one.run.parked and order.resume]
+            for run_id in parked:
+                await atoms.resume_undo(run_id)
         else:
             with suppress(AtomError):
                 await atoms.run(atom, "input", run_id="r")

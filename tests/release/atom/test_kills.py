@@ -56,9 +56,11 @@ class Trial:
         assert status == -signal.SIGKILL
         return order
 
-    def recover(self, order: Order, *, kill_at: int = 0) -> tuple[int, list[str]]:
+    def recover(self, order: Order, **more: Any) -> tuple[int, list[str]]:
         """Let another process go on, an hour later."""
-        later = structs.replace(order, name="second", recover=True, kill_at=kill_at, fail="", hours=order.hours + 1)
+        later = structs.replace(
+            order, **{"name": "second", "recover": True, "kill_at": 0, "fail": "", "hours": order.hours + 1, **more}
+        )
         return self._zygote.run(later)
 
     def _fresh(self) -> Order:
@@ -128,6 +130,28 @@ def test_killed_anywhere_in_a_run_that_fails_and_is_undone(
     assert "before" in ended
     if policy == "undo":
         assert ended == {"before"}
+
+
+UNDOS = [
+    pytest.param(name, policy, marks=[] if (name, policy) == ("link", "halt") else FAR)
+    for name in NAMES
+    for policy in ("halt", "continue")
+]
+
+
+@pytest.mark.parametrize(("name", "policy"), UNDOS)
+def test_killed_anywhere_in_a_run_whose_undo_fails_it_can_be_undone_later(
+    zygote: Zygote, quick_path: Path, name: str, policy: str
+) -> None:
+    rules = {"undo_failure": policy, "step": {"independent": policy == "continue"}}
+    trial = Trial(zygote, quick_path, Order(folder="", fail=f"check open, undo {name}", rules=rules))
+    points = trial.points()
+    assert f"undo {name} fails" in points
+
+    for number, point in enumerate(points, 1):
+        order = trial.killed_at(number)
+        status, _ = trial.recover(order, resume=True)
+        assert (status, world_of(order)) == (0, "before"), f"killed at point {number}, {point}"
 
 
 def test_killed_anywhere_while_another_process_recovers(zygote: Zygote, quick_path: Path) -> None:

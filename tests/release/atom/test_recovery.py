@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from grayflow import Admin, Client, ConfigurationError, LifetimeError, MemoryStore, StoreUnavailableError
-from grayflow.errors import StoreAccessError
+from grayflow.errors import StoreAccessError, StoreFormatError
 from grayflow.release.atom.atoms import Atoms
 from grayflow.release.atom.errors import AtomRolledBack
 from grayflow.release.atom.files import FileJournal
@@ -226,16 +226,22 @@ async def test_what_a_process_claimed_and_never_began_is_cleared_away(bench: Ben
         assert (await store.board.list(ATOMS)).records == {}
 
 
-async def test_a_record_that_no_release_can_read_keeps_nobody_from_the_others(bench: Bench) -> None:
+async def test_a_record_that_no_release_can_read_is_told_once_and_keeps_nobody_from_the_others(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     async with MemoryStore() as store:
         await leave(store, bench.atom("link"), done=0)
         await store.board.put(ATOMS, "broken", b"{")
         async with opened(store, [bench.atom("link")]) as atoms:
             (result,) = await atoms.recover()
-            with pytest.raises(Exception, match="cannot be read"):
+            await atoms.recover()
+            with pytest.raises(StoreFormatError, match="cannot be read"):
                 await atoms.run(bench.atom("link"), run_id="broken")
 
     assert result.run_id == "r"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "run 'broken' in memory:// cannot be read; install the release that wrote it"
+    ]
 
 
 # Overtaken
@@ -589,22 +595,6 @@ async def test_the_records_of_runs_that_ended_well_go_away_and_parked_ones_stay(
         await clock.advance(3601)
 
         assert [one.run.run_id for one in await atoms.runs()] == ["parked"]
-
-
-async def test_a_run_that_cannot_be_read_is_logged_once_and_keeps_no_other_waiting(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with MemoryStore() as store:
-        atom = bench.atom("link")
-        await leave(store, atom, done=0)
-        await store.board.put(ATOMS, "from the future", b"[]")
-        async with opened(store, [atom]) as atoms:
-            assert [result.run_id for result in await atoms.recover()] == ["r"]
-            await atoms.recover()
-
-    told = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
-    assert len(told) == 1
-    assert "'from the future'" in told[0]
 
 
 async def test_what_matters_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
