@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from grayflow import Client
 from grayflow.release import Observation, ParallelOutcome, ParallelRun
+from tests.release.kit import PATIENCE_S
 
 FLAG = "exp.users"
 
@@ -43,7 +44,9 @@ class Bench:
     @asynccontextmanager
     async def running(self, *, on: bool = True, **options: Any) -> AsyncIterator[ParallelRun[Any]]:
         """A run in its block, with the flag overridden."""
-        run = ParallelRun[Any]("users", flag=FLAG, **{"publish": self.published.append, **options})
+        # A busy machine makes candidates slow, and that is not what most tests are about.
+        given = {"publish": self.published.append, "timeout": PATIENCE_S, **options}
+        run = ParallelRun[Any]("users", flag=FLAG, **given)
         async with run.running(self.flags):
             with self.flags.override({FLAG: on}):
                 yield run

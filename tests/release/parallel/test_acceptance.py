@@ -84,6 +84,24 @@ def test_a_candidate_that_sleeps_for_10_s_adds_nothing_to_the_callers_time_and_i
     play(main)
 
 
+@pytest.mark.parametrize("hook", ["normalise", "compare", "ignore", "clean", "about", "publish"])
+def test_a_function_that_hangs_is_given_up(hook: str) -> None:
+    async def hangs(*_: Any) -> None:
+        await anyio.sleep_forever()
+
+    async def main(flags: Client) -> None:
+        options: dict[str, Any] = {"publish": answers(None), hook: [hangs] if hook == "ignore" else hangs}
+        run = ParallelRun[int]("users", flag=FLAG, timeout=1, **options)
+        async with run.running(flags):
+            assert await run(control=answers(1), candidates={"new": answers(2)}) == 1
+            await run.idle()
+
+        assert flags.clock.monotonic() == pytest.approx(1)
+        assert run.counts.harness_errors == {hook: 1}
+
+    play(main)
+
+
 # 4. Cancellation
 
 
@@ -181,6 +199,7 @@ async def test_a_candidate_that_writes_is_refused_and_the_same_call_elsewhere_wo
         mode=mode,  # type: ignore[arg-type]
         clean_error=errors.append,
         publish=answers(None),
+        timeout=60,
     )
 
     async def in_a_task(value: int) -> int:

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from grayflow import Client, ConfigurationError, LifetimeError, ShadowWriteError
 from grayflow.release import FallbackGuard, ImplementationSwitch, ParallelOutcome, ParallelRun, safe
-from tests.release.kit import Sides, until
+from tests.release.kit import PATIENCE_S, Sides, until
 from tests.release.parallel.kit import FLAG
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ class World:
         self.flags, self.sides = Client("memory://"), Sides(Side)
         variants = {"off": self.sides.factory("off"), "on": self.sides.factory("on")}
         self.switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
-        self.run = ParallelRun[Any]("shelf", flag=FLAG, **options)
+        self.run = ParallelRun[Any]("shelf", flag=FLAG, **{"timeout": PATIENCE_S, **options})
 
     @asynccontextmanager
     async def serving(self, *, new: bool = False, **options: Any) -> AsyncIterator[Shelf]:

@@ -460,17 +460,6 @@ class TestHooks:
         assert run.counts.harness_errors == {"publish": 1}
         assert run.counts.published == 0
 
-    @pytest.mark.parametrize("hook", ["normalise", "compare", "clean", "about", "publish"])
-    async def test_one_that_hangs_is_given_up(self, hook: str):
-        async def hangs(*_: Any) -> Any:
-            await anyio.sleep_forever()
-
-        async with Bench().running(timeout=0.01, **{hook: hangs}) as run:
-            assert await run(control=answers(1), candidates={"new": answers(2)}) == 1
-            await run.idle()
-
-        assert run.counts.harness_errors == {hook: 1}
-
     async def test_all_that_are_awaited_may_be_async(self):
         async def lower(text: str) -> str:
             await checkpoint()
@@ -577,7 +566,7 @@ class TestLifetimes:
 
     async def test_it_runs_in_one_block_at_a_time_and_in_another_afterwards(self):
         flags = Client("memory://")
-        run = ParallelRun[int]("users", flag=FLAG)
+        run = ParallelRun[int]("users", flag=FLAG, timeout=PATIENCE_S)
         async with run.running(flags):
             with pytest.raises(LifetimeError, match="running already"):
                 async with run.running(flags):
@@ -626,6 +615,19 @@ class TestLifetimes:
             assert await anyio.to_thread.run_sync(lambda: asyncio.run(elsewhere())) == 1
 
         assert run.counts.skipped == {"other_loop": 1}
+
+    async def test_a_defect_of_the_run_itself_is_counted_and_ends_nothing(self, caplog: pytest.LogCaptureFixture):
+        async def broken(_: Any) -> Any:
+            raise RuntimeError("ours")
+
+        async with Bench().running() as run:
+            assert run._stage is not None
+            run._stage.judge.judge = broken
+            assert [await run(control=answers(1), candidates={"new": answers(1)}) for _ in range(2)] == [1, 1]
+            await run.idle()
+
+        assert outcomes(run) == {ParallelOutcome.HARNESS_ERROR: 2}
+        assert "a defect of grayflow" in caplog.text
 
     async def test_a_sink_that_hangs_does_not_keep_the_block_open(self):
         async with Bench().running(publish=lambda _: anyio.sleep_forever(), timeout=3600) as run:
