@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from grayflow.clock import Clock
-from grayflow.release.migration.errors import BusyError
+from grayflow.release.migration.errors import MigrationBusyError
 from grayflow.release.migration.ledger import BACKFILL, Backfilled, Ledger, read_cursor
 from grayflow.release.migration.pacing import Pace
 from grayflow.release.migration.pair import Pair
@@ -56,7 +56,7 @@ class Backfill(Generic[R]):
             progress: Called after each batch with the rows done, those of earlier processes included.
 
         Raises:
-            BusyError: another process is at it, or has taken over.
+            MigrationBusyError: another process is at it, or has taken over.
         """
         board, collection = self._ledger.board, self._ledger.collection
         held = await board.claim(collection, BACKFILL, self._owner, span=_LEASE_S)
@@ -100,6 +100,6 @@ class Backfill(Generic[R]):
         if kept is None or not await board.renew(collection, BACKFILL, fence=lease.fence, span=_LEASE_S):
             raise self._busy("has taken over")
 
-    def _busy(self, what: str) -> BusyError:
+    def _busy(self, what: str) -> MigrationBusyError:
         text = f"the backfill of migration {self._setup.name!r} stopped here: another process {what}"
-        return BusyError(text, migration=self._setup.name)
+        return MigrationBusyError(text, migration=self._setup.name)

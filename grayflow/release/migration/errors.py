@@ -7,8 +7,8 @@ What a migration raises, grouped by what is true afterwards.
         ├── RowExistsError        an insert of a row that there is; nothing was written
         ├── StaleStageError       this process does not know the stage; nothing was written
         ├── StageRefusedError     the stage cannot be changed now; nothing was changed
-        ├── BusyError             somebody else is at it; nothing was done
-        ├── JournalError          a write could not be announced; nothing was written
+        ├── MigrationBusyError             somebody else is at it; nothing was done
+        ├── NotAnnouncedError          a write could not be announced; nothing was written
         └── MirrorWriteError      the one store has the write, the other does not yet
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 from grayflow.errors import ReleaseError
 
 __all__ = [
-    "BusyError",
-    "JournalError",
+    "MigrationBusyError",
     "MigrationError",
     "MirrorWriteError",
+    "NotAnnouncedError",
     "NotAppliedError",
     "RowExistsError",
     "StageRefusedError",
@@ -72,11 +72,11 @@ class StageRefusedError(MigrationError):
         return "\n".join([self.message, *(f"- {one}" for one in self.unmet)])
 
 
-class BusyError(MigrationError):
+class MigrationBusyError(MigrationError):
     """Somebody else is doing it; nothing was done here."""
 
 
-class JournalError(MigrationError):
+class NotAnnouncedError(MigrationError):
     """The board did not take the announcement of a write, so nothing was written; `__cause__` says why."""
 
 

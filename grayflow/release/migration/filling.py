@@ -36,7 +36,7 @@ class Filling(Seated[R]):
 
         Raises:
             StageRefusedError: not every process writes to both stores yet.
-            BusyError: another process is at it.
+            MigrationBusyError: another process is at it.
 
         Cancellation: it stops after the batch before; the next run goes on from there.
         """

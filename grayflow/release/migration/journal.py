@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from grayflow.errors import StoreError
-from grayflow.release.migration.errors import JournalError
+from grayflow.release.migration.errors import NotAnnouncedError
 from grayflow.store.board import Board
 
 __all__ = ["Announced", "Journal"]
@@ -53,13 +53,13 @@ class Journal:
         Announce a write, and return what `finished` takes.
 
         Raises:
-            JournalError: the board did not take it, so the write must not be begun.
+            NotAnnouncedError: the board did not take it, so the write must not be begun.
         """
         member = f"{uuid4().hex}:{intent}:{version}:{key}"
         try:
             await self._board.add(self._dirty, (member,))
         except StoreError as error:
-            raise JournalError(
+            raise NotAnnouncedError(
                 f"row {key!r} was not written: migration {self._name!r} writes to two stores, and without an "
                 f"announcement nobody could repair that: {error}",
                 migration=self._name,

@@ -219,7 +219,7 @@ class Migration(Filling[R], Moving[R]):
         Raises:
             RowExistsError: it is there already; nothing was written.
             StaleStageError: the stage may have changed and cannot be asked for; nothing was written.
-            JournalError: the write could not be announced; nothing was written.
+            NotAnnouncedError: the write could not be announced; nothing was written.
             MirrorWriteError: see `on_mirror_failure`.
             TimeoutError: a store took too long. As with whatever else a store raises, the row was written or was not,
                 and if the other store needs it, that is repaired.
@@ -246,7 +246,7 @@ class Migration(Filling[R], Moving[R]):
             version: Delete it only up to this version; whatever it is at the moment, if left out.
 
         Raises:
-            StaleStageError: as for `insert`, and `JournalError`, `MirrorWriteError`, and what a store raises.
+            StaleStageError: as for `insert`, and `NotAnnouncedError`, `MirrorWriteError`, and what a store raises.
         """
         return await self._writer("delete").delete(subject, version)
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from grayflow import Client, MemoryStore
-from grayflow.release.migration.errors import BusyError, StageRefusedError
+from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
 from grayflow.release.migration.ledger import BACKFILL
 from grayflow.release.migration.rules import Stage
 from tests.release.migration.bench import Bench, make, of, order, until
@@ -179,7 +179,7 @@ async def test_two_backfills_do_not_run_at_once(bench: Bench) -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(orders.backfill)
                 await gate.reached.wait()
-                with pytest.raises(BusyError, match="another process is at it"):
+                with pytest.raises(MigrationBusyError, match="another process is at it"):
                     await other.backfill()
                 assert (await orders.status()).backfilling
                 gate.open.set()
@@ -203,7 +203,7 @@ async def test_a_backfill_that_was_overtaken_stops(bench: Bench) -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(overtake)
-            with pytest.raises(BusyError, match="taken over"):
+            with pytest.raises(MigrationBusyError, match="taken over"):
                 await orders.backfill(batch=10, **FAST)
 
 

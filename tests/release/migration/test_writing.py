@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from grayflow.errors import ConfigurationError, ShadowWriteError, StoreUnavailableError
-from grayflow.release.migration.errors import JournalError, MirrorWriteError, NotAppliedError, RowExistsError
+from grayflow.release.migration.errors import MirrorWriteError, NotAnnouncedError, NotAppliedError, RowExistsError
 from grayflow.release.migration.rules import Side
 from grayflow.release.migration.setup import Written
 from grayflow.release.parallel.shadow import SHADOW
@@ -188,7 +188,7 @@ async def test_without_a_place_to_announce_it_nothing_is_written(bench: Bench) -
         journal = orders._open().journal
         journal._board = Broken(journal._board)
 
-        with pytest.raises(JournalError, match="'k' was not written"):
+        with pytest.raises(NotAnnouncedError, match="'k' was not written"):
             await orders.update(order("k"))
 
     assert (await bench.rows("old"), await bench.rows("new")) == ({}, {})
