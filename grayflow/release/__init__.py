@@ -24,6 +24,24 @@ if TYPE_CHECKING:
     from grayflow.release.guard.outcome import Outcome
     from grayflow.release.guard.policy import BreakerPolicy
     from grayflow.release.guard.quorum import FleetTrip
+    from grayflow.release.migration.adapter import MigrationStore
+    from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+    from grayflow.release.migration.errors import (
+        MigrationBusyError,
+        MigrationError,
+        MirrorWriteError,
+        NotAnnouncedError,
+        NotAppliedError,
+        RowExistsError,
+        StageRefusedError,
+        StaleStageError,
+    )
+    from grayflow.release.migration.ledger import Backfilled, Reconciled
+    from grayflow.release.migration.migration import Migration
+    from grayflow.release.migration.reading import Page
+    from grayflow.release.migration.repairing import Repaired
+    from grayflow.release.migration.rules import Side, Stage
+    from grayflow.release.migration.setup import Written
     from grayflow.release.parallel.outcome import Answer, Observation, ParallelOutcome
     from grayflow.release.parallel.run import ParallelRun
     from grayflow.release.parallel.shadow import in_shadow, refuse_in_shadow, writes
@@ -44,6 +62,7 @@ __all__ = [
     "AtomRolledBack",
     "AtomRun",
     "Atoms",
+    "Backfilled",
     "BoardJournal",
     "BreakerPolicy",
     "BreakerState",
@@ -54,13 +73,30 @@ __all__ = [
     "GuardStatus",
     "ImplementationSwitch",
     "Journal",
+    "Migration",
+    "MigrationBusyError",
+    "MigrationDesk",
+    "MigrationError",
+    "MigrationStatus",
+    "MigrationStore",
+    "MirrorWriteError",
+    "NotAnnouncedError",
+    "NotAppliedError",
     "Observation",
     "Outcome",
+    "Page",
     "ParallelCounts",
     "ParallelOutcome",
     "ParallelRun",
+    "Reconciled",
+    "Repaired",
+    "RowExistsError",
     "Selection",
     "SelectionReason",
+    "Side",
+    "Stage",
+    "StageRefusedError",
+    "StaleStageError",
     "Step",
     "StepCall",
     "StepFailedError",
@@ -68,6 +104,7 @@ __all__ = [
     "SwitchStatus",
     "Trouble",
     "VariantStatus",
+    "Written",
     "gray",
     "idempotent",
     "in_shadow",
@@ -92,6 +129,18 @@ _HOMES = {
     "guard.outcome": "Outcome",
     "guard.policy": "BreakerPolicy",
     "guard.quorum": "FleetTrip",
+    "migration.adapter": "MigrationStore",
+    "migration.desk": "MigrationDesk MigrationStatus",
+    "migration.errors": (
+        "MigrationBusyError MigrationError MirrorWriteError NotAnnouncedError NotAppliedError RowExistsError "
+        "StageRefusedError StaleStageError"
+    ),
+    "migration.ledger": "Backfilled Reconciled",
+    "migration.migration": "Migration",
+    "migration.reading": "Page",
+    "migration.repairing": "Repaired",
+    "migration.rules": "Side Stage",
+    "migration.setup": "Written",
     "parallel.outcome": "Answer Observation ParallelOutcome",
     "parallel.run": "ParallelRun",
     "parallel.shadow": "in_shadow refuse_in_shadow writes",
