@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Protocol, Self, assert_type
 
 from grayflow import Client, Context
-from grayflow.release import ImplementationSwitch, Selection, gray
+from grayflow.release import ImplementationSwitch, Observation, ParallelCounts, ParallelRun, Selection, gray, writes
 
 
 class CacheService(Protocol):
@@ -111,3 +111,31 @@ def decorated(flags: Client) -> None:
         assert_type(await pay(3), str)
 
     print(use)
+
+
+async def find_v1(user: int) -> str | None:
+    """Find as ever."""
+    return f"{user}"
+
+
+@writes
+async def save(user: int, name: str) -> bool:
+    """Change something."""
+    return bool(user and name)
+
+
+async def compared(flags: Client, switch: ImplementationSwitch[CacheService]) -> None:
+    """Compare functions, and what is behind an interface."""
+
+    async def sink(seen: Observation) -> None:
+        print(seen.outcome, seen.control.clean)
+
+    run = ParallelRun[str | None]("find", flag="exp.find", clean=lambda name: name, publish=sink, mode="sequential")
+    async with run.running(flags):
+        found = await run(control=find_v1, candidates={"new": find_v1}, args=(1,), context={"user_id": "42"})
+        assert_type(found, str | None)
+        assert_type(run.proxy(switch, candidates=["redis"]), CacheService)
+        await run.idle()
+    assert_type(run.counts, ParallelCounts)
+    assert_type(await save(1, "anna"), bool)
+    await run(control=serve, candidates={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
