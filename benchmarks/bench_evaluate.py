@@ -1,11 +1,11 @@
 """What does one decision cost, beside the same decision written by hand?"""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
-from benchmarks.harness import Row, Table, per_call
+from benchmarks.harness import Row, Table, drive, per_call
 from benchmarks.workloads import CONTEXTS, FLAGS, WORKLOADS, Workload
 from grayflow import Client
 from grayflow.admin import Admin
@@ -66,20 +66,11 @@ def _awaited(flags: Client) -> Table:
     async def nothing(_: Context) -> bool:
         return True
 
-    floor = per_call(_calls(lambda context: _drive(nothing(context))))
+    floor = per_call(_calls(lambda context: drive(nothing(context))))
     rows = [Row("an empty await", floor)]
     for work in WORKLOADS:
         key, default = work.key, work.default
         ask = flags.value if default is None else flags.is_enabled
-        cost = per_call(_calls(lambda context: _drive(ask(key, context, default=default))))  # noqa: B023 - called at once
+        cost = per_call(_calls(lambda context: drive(ask(key, context, default=default))))  # noqa: B023 - called at once
         rows.append(Row(work.name, cost, floor))
     return Table("await is_enabled", "ns", tuple(rows))
-
-
-def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, as `await` would, without a loop in between."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("an evaluation waited for something")

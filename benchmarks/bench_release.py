@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from anyio import sleep_forever
 
-from benchmarks.harness import Row, Table, per_call
+from benchmarks.harness import Row, Table, drive, per_call
 from grayflow import Admin, Client, Context, MemoryStore, SystemClock
 from grayflow.release import FallbackGuard, ImplementationSwitch, ParallelRun, gray, safe
 
@@ -157,12 +157,3 @@ async def _times(call: Callable[[], Coroutine[Any, Any, int]]) -> list[float]:
         await call()
         took.append((time.perf_counter_ns() - start) / 1e3)
     return sorted(took)
-
-
-def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, as `await` would, without a loop in between."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a call has waited for something")

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
+import anyio
 import pytest
 
 from grayflow import Client, MemoryStore
-from grayflow.release import ImplementationSwitch
+from grayflow.release import ImplementationSwitch, ParallelRun
 from tests.lifetimes.census import Census, as_before
 from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
 from tests.release.kit import Notes, Sides
+from tests.release.parallel.kit import answers
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +40,17 @@ async def use_switch(flags: Client, sides: Sides) -> None:
         await switch.proxy().get("k")
 
 
-USES = {"switch": use_switch}
+async def use_parallel_run(flags: Client, _: Sides) -> None:
+    """Enter it, compare one call and leave another one's candidate behind, and leave the block."""
+    run = ParallelRun[int]("notes", flag="compare", timeout=60, publish=answers(None))
+    async with run.running(flags):
+        with flags.override(compare=True):
+            await run(control=answers(1), candidates={"new": answers(2)})
+            await run.idle()
+            await run(control=answers(1), candidates={"new": anyio.sleep_forever})
+
+
+USES = {"switch": use_switch, "parallel run": use_parallel_run}
 
 
 @pytest.mark.parametrize("use", USES)
