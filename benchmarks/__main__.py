@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-NAMES = ("evaluate", "load", "propagation", "herd")
+NAMES = ("evaluate", "load", "propagation", "herd", "release")
 
 
 def main() -> None:
