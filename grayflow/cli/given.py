@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from grayflow.cli.completing import complete_key
 from grayflow.core.calendar import from_datetime
 from grayflow.core.codec import from_json
 from grayflow.core.context import Context
@@ -37,7 +38,7 @@ __all__ = [
     "read_bytes",
 ]
 
-FlagKey = Annotated[str, typer.Argument(metavar="KEY", help="The flag.")]
+FlagKey = Annotated[str, typer.Argument(metavar="KEY", help="The flag.", autocompletion=complete_key)]
 Reason = Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why, for the audit.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]

@@ -6,8 +6,9 @@ import typer
 from rich.text import Text
 
 from grayflow.cli.command import command, unless_more
+from grayflow.cli.completing import complete_key
 from grayflow.cli.exits import EXITS
-from grayflow.cli.given import AsJson, Reason
+from grayflow.cli.given import AsJson, FlagKey, Reason
 from grayflow.cli.help import Command, Group
 from grayflow.cli.render import print_table
 from grayflow.cli.session import Session
@@ -28,14 +29,15 @@ _STYLES = {
 }
 
 Handler = Annotated[str, typer.Argument(metavar="NAME", help="The handler.")]
-JobFlag = Annotated[str, typer.Argument(metavar="KEY", help="The flag.")]
 JobVariant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Only of this variant.")]
 
 
 async def jobs(
     session: Session,
     *,
-    key: Annotated[str | None, typer.Option("--flag", metavar="KEY", help="Only of this flag.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--flag", metavar="KEY", help="Only of this flag.", autocompletion=complete_key)
+    ] = None,
     unfinished: Annotated[bool, typer.Option("--unfinished", "-u", help="Only what is left to do.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +69,7 @@ async def jobs(
 async def retry(
     session: Session,
     name: Handler,
-    key: JobFlag,
+    key: FlagKey,
     *,
     variant: JobVariant = None,
     reason: Reason = "",
@@ -82,7 +84,7 @@ async def retry(
 async def waive(
     session: Session,
     name: Handler,
-    key: JobFlag,
+    key: FlagKey,
     *,
     variant: JobVariant = None,
     reason: Reason = "",

@@ -9,6 +9,7 @@ import typer
 
 from grayflow.admin.formats import TextFormat
 from grayflow.admin.moving import Exported, Moved, Remark, to_flagd, translate
+from grayflow.cli.completing import complete_system
 from grayflow.cli.examination import snapshot_of
 from grayflow.cli.session import Session
 from grayflow.cli.words import counted
@@ -35,7 +36,12 @@ __all__ = [
 
 FromSystem = Annotated[
     str | None,
-    typer.Option("--from", metavar="SYSTEM", help=f"The file is another system's export: {', '.join(SYSTEMS)}."),
+    typer.Option(
+        "--from",
+        metavar="SYSTEM",
+        help=f"The file is another system's export: {', '.join(SYSTEMS)}.",
+        autocompletion=complete_system,
+    ),
 ]
 ToSystem = Annotated[
     str | None, typer.Option("--to", metavar="SYSTEM", help="Write another system's definitions: flagd.")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from grayflow.admin.checks import kind_word
 from grayflow.admin.writer import held_of
+from grayflow.cli.completing import complete_key
 from grayflow.cli.exits import Exit
 from grayflow.cli.given import AsJson, ExtensionsName, FlagKey, IsSegment, extensions_named, instant, one_context
 from grayflow.cli.render import STATE_STYLES, print_changes, print_diff, print_document, print_explanation, print_table
@@ -34,7 +35,9 @@ AtRevision = Annotated[int | None, typer.Option("--at", metavar="REVISION", help
 
 async def list_(
     session: Session,
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Only keys like this: 'pay*'.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Only keys like this: 'pay*'.", autocompletion=complete_key)
+    ] = "*",
     *,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="With this tag; repeatable.")] = None,
     enabled: Annotated[
@@ -132,7 +135,9 @@ async def show(
 
 async def history(
     session: Session,
-    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Of one flag; else of all.")] = None,
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="Of one flag; else of all.", autocompletion=complete_key)
+    ] = None,
     *,
     limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="How many.")] = 20,
     before: Annotated[int | None, typer.Option("--before", metavar="REVISION", help="Older than this.")] = None,
