@@ -54,7 +54,8 @@ class Question:
 
     def __init__(self, candidates: "tuple[Candidate, ...]") -> None:
         self.candidates = candidates
-        self.settled = anyio.Event()
+        # Not anyio's: these are made in the caller's time, and anyio 4.16.0 takes 3 µs for one, asyncio 0.4.
+        self.settled = asyncio.Event()
         self.answer: Returned | Raised | None = None
         """The control's; `None`: it cannot be kept, or is not there yet."""
 
@@ -89,7 +90,7 @@ class Candidate:
         self.name = name
         self._desk, self._function, self._args, self._kwargs = desk, function, args, kwargs
         self._scope = anyio.CancelScope()
-        self.ran, self.done = anyio.Event(), anyio.Event()
+        self.ran, self.done = asyncio.Event(), asyncio.Event()
         self._started = False
         self.finding: Finding | None = None
         """What came of it, as soon as that is certain."""

@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import anyio
-
 from grayflow.client.client import Client
 from grayflow.release.parallel.candidate import Candidate
 from grayflow.release.parallel.hooks import HookError, HookRunner
@@ -46,7 +44,7 @@ class Stage:
         self._tally, self._seat = tally, seat
         self._alive: set[Candidate] = set()
         self._closing = False
-        self._moved = anyio.Event()
+        self._moved = asyncio.Event()
         self._outlet = Outlet(plan.hooks.publish, plan.max_unpublished, self.runner, tally, self._move)
 
     # The part that runs
@@ -91,7 +89,7 @@ class Stage:
 
     def _move(self) -> None:
         self._moved.set()
-        self._moved = anyio.Event()
+        self._moved = asyncio.Event()
 
     # Candidates
 
