@@ -43,7 +43,7 @@ _READ = (
 
 _SCRIPT = ("+eval", "+evalsha", "+script|load")
 
-_WRITE = ("+hset", "+hdel", "+hvals", "+set", "+del", "+xadd", "+xtrim", "+publish", "+spublish")
+_WRITE = ("+hset", "+hdel", "+set", "+del", "+xadd", "+xtrim", "+publish", "+spublish")
 
 _RUN = (
     *("+get", "+set", "+del", "+exists", "+incr", "+pexpire", "+persist", "+time"),

@@ -77,10 +77,10 @@ def init_keys(keys: Keys) -> list[str | bytes]:
     return [keys.meta, keys.documents("flag"), keys.documents("segment"), keys.offs, keys.log]
 
 
-def init_arguments(keys: Keys, replaces: Sequence[str] | None) -> Words:
-    """Return what the script needs to begin an epoch, in its order."""
+def init_arguments(keys: Keys, replaces: Sequence[str] | None, top: int) -> Words:
+    """Return what the script needs to begin an epoch, in its order; `top` is the highest revision found."""
     epoch, nonce = secrets.token_hex(8), secrets.token_hex(8)
-    return ["init", SCHEMA, keys.channel, "" if replaces is None else "1", epoch, nonce, *(replaces or ())]
+    return ["init", SCHEMA, keys.channel, "" if replaces is None else "1", epoch, nonce, top, *(replaces or ())]
 
 
 def read_commit(answer: Sequence[bytes], edit: Edit, *, expected: int, layout: Layout) -> Change:

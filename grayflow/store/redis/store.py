@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
+import msgspec
+
 from grayflow.clock import Clock, SystemClock
 from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
@@ -31,7 +33,8 @@ from grayflow.store.redis.layout import META, Entry, Layout
 from grayflow.store.redis.link import open_link
 from grayflow.store.redis.script import CHANGES
 from grayflow.store.redis.session import Command, Session
-from grayflow.store.redis.wire import read_document
+from grayflow.store.redis.slices import SLICE, Read, highest, in_slices
+from grayflow.store.redis.wire import read_document, write_document
 
 __all__ = ["RedisStore"]
 
@@ -79,6 +82,7 @@ class RedisStore(Store):
         self._client_name = client_name
         self._clock = clock if clock is not None else SystemClock()
         self._keys = Keys(self.namespace)
+        self._hashes = (self._keys.documents("flag"), self._keys.documents("segment"), self._keys.offs)
         self._layout = Layout(self.place, self.namespace)
         self._meta: Command = ("HMGET", self._keys.meta, *META)
         self._lifetime = Lifetime(type(self).__name__)
@@ -107,8 +111,16 @@ class RedisStore(Store):
 
     async def init(self, *, replaces: Sequence[str] | None = None) -> Position:
         """See `Store.init`."""
-        answer = await self._session().write(CHANGES, init_keys(self._keys), init_arguments(self._keys, replaces))
+        # Without `replaces` nothing can be there that has to be looked through.
+        top = 0 if replaces is None else await self._highest()
+        answer = await self._session().write(CHANGES, init_keys(self._keys), init_arguments(self._keys, replaces, top))
         return read_init(answer, self._layout)
+
+    async def _highest(self) -> int:
+        """Return the highest revision that documents and generations name; later ones are named by `meta`."""
+        async with self._session().at_leisure() as read:
+            flags, segments, offs = [await in_slices(read, key) for key in self._hashes]
+        return highest((*flags.values(), *segments.values()), offs.values())
 
     async def position(self) -> Position:
         """See `Store.position`."""
@@ -122,10 +134,39 @@ class RedisStore(Store):
 
     async def load(self) -> State:
         """See `Store.load`."""
-        everything = [self._keys.documents("flag"), self._keys.documents("segment"), self._keys.offs]
         async with self._session().at_leisure() as read:
-            answers = await read(self._meta, *(("HGETALL", key) for key in everything))
+            meta, *sizes = await read(self._meta, *(("HLEN", key) for key in self._hashes))
+            start, _ = self._layout.meta(meta)
+            if sum(sizes) > SLICE and (state := await self._load_in_slices(read, start)) is not None:
+                return state
+            answers = await read(self._meta, *(("HGETALL", key) for key in self._hashes))
         return await self._layout.state(*answers)
+
+    async def _load_in_slices(self, read: Read, start: Position) -> State | None:
+        """
+        Return everything, of the instant at which the last slice was there; `None` if that cannot be told.
+
+        A commit writes its document and its entry of the log at once: what the slices missed stands in the log since
+        `start`. After a fail-over, or if another epoch has begun, the log does not continue `start`. A scan that lost
+        its place, because the server was started anew, is found out by the number of documents.
+        """
+        flags, segments, offs = [await in_slices(read, key) for key in self._hashes]
+        since = await self._since(read, start)
+        if since is None:
+            return None
+        meta, changes = since
+        for change in changes:
+            documents = flags if change.kind == "flag" else segments
+            if change.document is None:
+                documents.pop(field(change.key), None)
+            else:
+                documents[field(change.key)] = write_document(change.revision, change.document)
+        try:
+            state = await self._layout.state(meta, flags, segments, offs)
+        except StoreFormatError:
+            return None  # asked for at once, it tells whether this is so
+        later = {change.key: change.generations for change in changes if change.generations}
+        return msgspec.structs.replace(state, generations={**state.generations, **later})
 
     async def get(self, kind: DocumentKind, key: str) -> tuple[Document | None, Generations]:
         """See `Store.get`."""
@@ -145,22 +186,27 @@ class RedisStore(Store):
         Each change names the nonce before it, so a chain that begins at `since` and ends at the current position is
         whole; revision 0 and the first revision of an epoch, which have no entry of their own, need no exception.
         """
+        async with self._session().at_leisure() as read:
+            found = await self._since(read, since)
+        return None if found is None else found[1]
+
+    async def _since(self, read: Read, since: Position) -> tuple[Sequence[bytes | None], list[Change]] | None:
+        """Return what `META` is now and the changes that lead there, `None` if they do not."""
         found: list[Change] = []
         reached = since
-        async with self._session().at_leisure() as read:
-            while True:
-                lowest = min(max(reached.revision, 0), REVISION_LIMIT) + 1
-                meta, entries = await read(self._meta, ("XRANGE", self._keys.log, f"{lowest}-0", "+", "COUNT", _PAGE))
-                position, _ = self._layout.meta(meta)
-                following = self._chain(reached, entries)
-                if following is None:
-                    return None
-                found += following
-                reached = found[-1].position if found else since
-                if reached == position:
-                    return found
-                if not following:
-                    return None
+        while True:
+            lowest = min(max(reached.revision, 0), REVISION_LIMIT) + 1
+            meta, entries = await read(self._meta, ("XRANGE", self._keys.log, f"{lowest}-0", "+", "COUNT", _PAGE))
+            position, _ = self._layout.meta(meta)
+            following = self._chain(reached, entries)
+            if following is None:
+                return None
+            found += following
+            reached = found[-1].position if found else since
+            if reached == position:
+                return meta, found
+            if not following:
+                return None
 
     def _chain(self, start: Position, entries: Sequence[Entry]) -> list[Change] | None:
         """Return the changes that lead on from `start`, `None` if one does not fit."""

@@ -34,6 +34,7 @@ __all__ = [
     "read_message",
     "read_position",
     "unpack",
+    "write_document",
 ]
 
 MESSAGE_LIMIT = 16_384
@@ -87,6 +88,11 @@ def read_document(value: bytes) -> Document:
     if colon and is_revision(revision):
         return Document(int(revision), data)
     return Document(0, value)
+
+
+def write_document(revision: int, data: bytes) -> bytes:
+    """Put the revision before a document, as the script does."""
+    return b"%d:%b" % (revision, data)
 
 
 def read_generations(value: bytes) -> Generations:
