@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from msgspec import UNSET
+
 from grayflow.client.carry import carried_context, carried_token, packed
 from grayflow.client.evaluator import UNKNOWN, Evaluator
 from grayflow.client.gate import ContextOf, Gate, Otherwise
@@ -148,9 +150,13 @@ class Asking:
         try:
             compiled = frame.answers[key]
             decision = compiled.evaluate(subject, frame.instant, None)
-            kind = decision.value.__class__
-            # Says the same as `finish`, only sooner: a value of the default's very type is what was asked for.
-            if _PLAIN.get(kind, kind) is default.__class__:
+            value = decision.value
+            kind = value.__class__
+            # Says the same as `finish`, only sooner: a value of the default's very type is what was asked for, and any
+            # value where no type was.
+            if kind is default.__class__ or (default is None and value is not UNSET):
+                return decision
+            if _PLAIN.get(kind) is default.__class__:
                 return decision
             return finish(decision, compiled.kind, default)
         except Exception:  # noqa: BLE001 - as in `is_enabled`

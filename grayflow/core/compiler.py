@@ -5,6 +5,9 @@ The function is written as source text that holds only generated names and decla
 every value of a flag is bound as a constant, never written into the text. Flags of the same shape therefore share one
 code object. `reference.py` says what it must answer; a property test holds the two equal.
 
+A row of rules that look the same attribute up (`country in DE`, then `country in FR` ...) becomes one table. A document
+with very many conditions becomes many functions, see `joining.py`.
+
 A compiled function takes the context, the instant, and the links: how it reaches other flags, segments and fetched
 attributes. A flag that needs neither instant nor links is called without them.
 """
@@ -14,16 +17,22 @@ from typing import Any
 
 import msgspec
 
+from grayflow.core import bucketing
 from grayflow.core.calendar import from_datetime
 from grayflow.core.context import Context
 from grayflow.core.decision import Decision, Reason
 from grayflow.core.flag import Bucket, Flag, Kind, Rule, Segment, Split
 from grayflow.core.ids import id_text
+from grayflow.core.joining import size
 from grayflow.core.needs import Instant
 from grayflow.core.outcomes import Outcomes
-from grayflow.core.picking import ForeignSlot, picker
+from grayflow.core.picking import ForeignSlot, foreign_picker, laid_out
 from grayflow.core.reference import has_bucket, rule_name
-from grayflow.core.writing import Scope, Settings, Writer
+from grayflow.core.rows import Numbered, look_ups, rows
+from grayflow.core.writing import Scope, Settings, Writer, types_are
+
+_LARGE = 100
+"""Rules and conditions: a document with more becomes many functions."""
 
 __all__ = ["Compiled", "CompiledSegment", "compile_flag", "compile_segment"]
 
@@ -57,14 +66,15 @@ def compile_flag(flag: Flag, revision: int, settings: Settings, *, cyclic: bool 
         settings: Of the snapshot.
         cyclic: It is part of a circle of requirements, or reaches one: it answers so, unless it is off anyway.
     """
-    writer = _FlagWriter(settings, flag, Outcomes(flag, revision))
+    large = len(flag.rules) + size(flag.requires) + sum(size(rule.when) for rule in flag.rules) > _LARGE
+    writer = _FlagWriter(settings, flag, Outcomes(flag, revision), apart=large)
     writer.write(cyclic=cyclic)
     return Compiled(writer.build(), flag.kind, writer.timed, writer.linked)
 
 
 def compile_segment(segment: Segment, settings: Settings) -> CompiledSegment:
     """Write and build the function of a segment that has decoded; see `compile_flag`."""
-    writer = _SegmentWriter(settings, segment)
+    writer = _SegmentWriter(settings, segment, apart=size(segment.when or ()) > _LARGE)
     writer.write()
     return CompiledSegment(writer.build(), writer.nested)
 
@@ -72,8 +82,8 @@ def compile_segment(segment: Segment, settings: Settings) -> CompiledSegment:
 class _FlagWriter(Writer):
     """Writes the order of evaluation."""
 
-    def __init__(self, settings: Settings, flag: Flag, outcomes: Outcomes) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, flag: Flag, outcomes: Outcomes, *, apart: bool) -> None:
+        super().__init__(settings, apart=apart)
         self._flag, self._outcomes = flag, outcomes
         self._scope = Scope("user_id" if flag.by is None else flag.by, flag.key if flag.salt is None else flag.salt)
 
@@ -82,39 +92,82 @@ class _FlagWriter(Writer):
         off = flag.off_variant
         if not flag.enabled or flag.archived:
             return self.answer(make(off, Reason.DISABLED))
-        self.window(make(off, Reason.SCHEDULED))
+        self.window(off)
         if cyclic:
             return self.answer(self._outcomes.cycle())
-        for condition in flag.requires:
+        if flag.requires:
             failed = self.constant(make(off, Reason.PREREQUISITE_FAILED))
-            self.line(f"if not {self.condition(condition, self._scope)}: return {failed}")
+            self.line(f"if not ({' and '.join(self.every(flag.requires, self._scope))}): return {failed}")
         if flag.targets:
             self.targets()
-        for index, rule in enumerate(flag.rules):
-            self.rule(rule, index)
+        self.rules()
         return self.otherwise()
 
     def answer(self, decision: Decision) -> None:
         self.line(f"return {self.constant(decision)}")
 
-    def window(self, scheduled: Decision) -> None:
+    def window(self, off: str | None) -> None:
         for when, test in ((self._flag.effective_at, "<"), (self._flag.expires_at, ">=")):
             if when is not None:
                 self.timed = True
-                instant = self.constant(from_datetime(when))
+                instant, scheduled = self.constant(from_datetime(when)), self._outcomes.make(off, Reason.SCHEDULED)
                 self.line(f"if t {test} {instant}: return {self.constant(scheduled)}")
 
     def targets(self) -> None:
-        decisions = {
-            id_text(unit): decision
-            for variant, ids in self._flag.targets.items()
-            for decision in (self._outcomes.make(variant, Reason.TARGETING_MATCH),)
-            for unit in ids
-        }
-        found, table = self.temporary(), self.constant(decisions)
+        decisions: dict[str | None, Decision] = {}
+        for variant, ids in self._flag.targets.items():
+            decisions |= dict.fromkeys(map(id_text, ids), self._outcomes.make(variant, Reason.TARGETING_MATCH))
         # An absent id is None, which is no id in the table.
-        self.line(f"{found} = {table}.get({self.unit(self._scope.by)})")
-        self.line(f"if {found} is not None: return {found}")
+        self.serve(f"{self.constant(decisions)}.get({self.unit(self._scope.by, hashed=False)})")
+
+    def serve(self, expression: str, indent: str = "") -> None:
+        """Answer with a decision unless it is `None`."""
+        found = self.temporary()
+        self.line(f"{indent}{found} = {expression}")
+        self.line(f"{indent}if {found} is not None: return {found}")
+
+    def rules(self) -> None:
+        found = rows(self._flag.rules, self._settings.extensions.operators)
+        if not self._apart:
+            for row in found:
+                self.row(row)
+        elif self._flag.rules:
+            part = self.temporary()
+            self.line(f"for {part} in {self.constant(tuple(map(self.row_apart, found)))}:")
+            self.serve(f"{part}(c, t, w)", indent=" ")
+
+    def row(self, row: tuple[Numbered, ...]) -> None:
+        if len(row) > 1:
+            return self.table(row)
+        index, rule = row[0]
+        return self.rule(rule, index)
+
+    def row_apart(self, row: tuple[Numbered, ...]) -> Callable[[Context, Instant, Any], Decision | None]:
+        """Return a row as a function of its own, which answers `None` to go on with the next."""
+        writer = _FlagWriter(self._settings, self._flag, self._outcomes, apart=True)
+        writer.row(row)
+        return self.take(writer)
+
+    def table(self, row: tuple[Numbered, ...]) -> None:
+        """Write a row of rules that look up one attribute; of those that list a value, the first serves it."""
+        looked_up = look_ups(row, self._settings.extensions.operators)
+        answers = [
+            (one.comparison.answer, self.decision(rule, index))
+            for one, (index, rule) in zip(looked_up, row, strict=True)
+        ]
+        table = {
+            value: decision
+            for one, (_, decision) in zip(reversed(looked_up), reversed(answers), strict=True)
+            for value in one.quick.wanted
+        }
+        found, answer, decision = self.temporary(), self.temporary(), self.temporary()
+        self.line(f"{found} = {self.read(looked_up[0].path)}")
+        self.line(f"if {types_are(looked_up[0].quick, found, found)}:")
+        self.serve(f"{self.constant(table)}.get({found})", indent=" ")
+        # What is no text and no number is asked rule by rule; a missing value too, if there is a rule for it.
+        self.line("else:" if any(one.absent for one in looked_up) else f"elif {found} is not None:")
+        self.line(f" for {answer}, {decision} in {self.constant(tuple(answers))}:")
+        self.line(f"  if {answer}({found}): return {decision}")
 
     def rule(self, rule: Rule, index: int) -> None:
         scope = self._scope if rule.by is None else Scope(rule.by, self._scope.salt)
@@ -122,23 +175,34 @@ class _FlagWriter(Writer):
         if rule.percent is not None:
             tests.append(self.bucket(Bucket(ranges=((0, round(rule.percent * 1000)),)), scope))
         condition = " and ".join(tests) or "True"
-        name, serve = rule_name(rule, index), self._flag.rule_serves(rule)
-        if isinstance(serve, Split):
-            found = self.temporary()
+        if type(rule.serve) is Split:
             self.line(f"if {condition}:")
-            self.line(f" {found} = {self.split(serve, scope, name)}")
-            self.line(f" if {found} is not None: return {found}")
-            return
+            self.serve(self.split(rule.serve, scope, rule_name(rule, index)), indent=" ")
+        else:
+            self.line(f"if {condition}: return {self.constant(self.decision(rule, index))}")
+
+    def decision(self, rule: Rule, index: int) -> Decision:
+        """Return what a rule answers that serves one variant, or leaves the answer to the caller."""
+        serve = self._flag.rule_serves(rule)
+        variant = None if isinstance(serve, Split) else serve
         reason = Reason.SPLIT if has_bucket(rule) else Reason.TARGETING_MATCH
-        self.line(f"if {condition}: return {self.constant(self._outcomes.make(serve, reason, name))}")
+        return self._outcomes.make(variant, reason, rule_name(rule, index))
 
     def split(self, split: Split, scope: Scope, name: str | int | None) -> str:
-        make = self._outcomes.make
-        unit = self.unit(scope.by if split.by is None else split.by)
+        """Return the expression of the decision that an id gets, `None` in a gap."""
+
+        def make(variant: str) -> Decision:
+            return self._outcomes.make(variant, Reason.SPLIT, name)
+
+        value = self.unit(scope.by if split.by is None else split.by)
         salt = scope.salt if split.salt is None else split.salt
-        absent = None if split.absent is None else make(split.absent, Reason.SPLIT, name)
-        pick = picker(split, salt, lambda variant: make(variant, Reason.SPLIT, name), absent, self._settings.slot)
-        return f"{self.constant(pick)}({unit})"
+        absent = None if split.absent is None else make(split.absent)
+        if split.hash is not None:
+            return f"{self.constant(foreign_picker(split, salt, make, absent, self._settings.slot))}({value})"
+        starts, picks = map(self.constant, laid_out(split, make))
+        unit, seed = self.temporary(), self.constant(bucketing.lane_seed(salt, bucketing.CHOICE))
+        picked = f"{picks}[bisect_right({starts}, murmur3({unit}, {seed}, False))]"
+        return f"({picked} if ({unit} := {value}) is not None else {self.constant(absent)})"
 
     def otherwise(self) -> None:
         flag, make = self._flag, self._outcomes.make
@@ -146,11 +210,9 @@ class _FlagWriter(Writer):
         if not isinstance(serve, Split):
             plain = not flag.rules and not flag.targets
             return self.answer(make(serve, Reason.STATIC if plain else Reason.DEFAULT))
-        by = self._scope.by if serve.by is None else serve.by
-        found = self.temporary()
-        self.line(f"{found} = {self.split(serve, self._scope, None)}")
-        self.line(f"if {found} is not None: return {found}")
+        self.serve(self.split(serve, self._scope, None))
         if serve.absent is None:
+            by = self._scope.by if serve.by is None else serve.by
             known = self.constant(_has_slot(serve, self._scope.salt, self._settings.slot))
             self.line(f"if not {known}({self.unit(by)}): return {self.constant(self._outcomes.no_id())}")
         return self.answer(make(None, Reason.DEFAULT))
@@ -159,8 +221,8 @@ class _FlagWriter(Writer):
 class _SegmentWriter(Writer):
     """Writes who is in: `exclude` beats `include` beats `when`."""
 
-    def __init__(self, settings: Settings, segment: Segment) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, segment: Segment, *, apart: bool) -> None:
+        super().__init__(settings, apart=apart)
         self._segment = segment
 
     def write(self) -> None:
@@ -173,7 +235,7 @@ class _SegmentWriter(Writer):
                 map(id_text, segment.exclude), False
             )
             found, table = self.temporary(), self.constant(members)
-            self.line(f"{found} = {table}.get({self.unit(scope.by)})")
+            self.line(f"{found} = {table}.get({self.unit(scope.by, hashed=False)})")
             self.line(f"if {found} is not None: return {found}")
         if segment.when is None:
             self.line("return False")

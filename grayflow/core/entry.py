@@ -18,34 +18,33 @@ from grayflow.errors import InvalidFlagError, Problem
 __all__ = ["FlagEntry", "SegmentEntry", "flag_entry", "segment_entry"]
 
 
-class FlagEntry:
+class FlagEntry(msgspec.Struct, eq=False, gc=False):
     """
     A flag of one snapshot, or of many that follow each other.
 
-    Compiled when it is first asked for: most processes ask for few of the flags that they hold.
+    Compiled when it is first asked for: most processes ask for few of the flags that they hold. Neither of the garbage
+    collector's business nor part of a circle, so that ten thousand of them do not make its pauses longer.
     """
 
-    __slots__ = ("_compiled", "_degradations", "fault", "flag", "key", "problems", "revision")
-
-    def __init__(self, key: str, flag: Flag | None, revision: int, problems: tuple[Problem, ...] = ()) -> None:
-        self.key = key
-        self.flag = flag
-        """The last good form; `None` if there never was one."""
-        self.revision = revision
-        """Of that form."""
-        self.problems = problems
-        """Why the newest document could not be used."""
-        self.fault: str | None = None
-        """Why it could not be compiled: a defect of ours."""
-        self._compiled: dict[bool, Compiled] = {}
-        self._degradations: tuple[Problem, ...] | None = None
+    key: str
+    flag: Flag | None
+    """The last good form; `None` if there never was one."""
+    revision: int
+    """Of that form."""
+    problems: tuple[Problem, ...] = ()
+    """Why the newest document could not be used."""
+    fault: str | None = None
+    """Why it could not be compiled: a defect of ours."""
+    _compiled: Compiled | None = None
+    _degradations: tuple[Problem, ...] | None = None
 
     def compiled(self, settings: Settings, *, cyclic: bool) -> Compiled:
         """Return the flag as a function, made on first use."""
-        found = self._compiled.get(cyclic)
-        if found is None:
-            found = self._compiled[cyclic] = self._compile(settings, cyclic=cyclic)
-        return found
+        if cyclic:
+            return self._compile(settings, cyclic=True)  # seldom, and the snapshot keeps it
+        if self._compiled is None:
+            self._compiled = self._compile(settings, cyclic=False)
+        return self._compiled
 
     def _compile(self, settings: Settings, *, cyclic: bool) -> Compiled:
         if self.flag is None:
@@ -80,15 +79,15 @@ class FlagEntry:
         return frozenset() if self.flag is None else needs(self.flag)
 
 
-class SegmentEntry:
+class SegmentEntry(msgspec.Struct, eq=False, gc=False):
     """A segment of one snapshot, or of many that follow each other; see `FlagEntry`."""
 
-    __slots__ = ("_compiled", "_degradations", "key", "problems", "revision", "segment")
-
-    def __init__(self, key: str, segment: Segment | None, revision: int, problems: tuple[Problem, ...] = ()) -> None:
-        self.key, self.segment, self.revision, self.problems = key, segment, revision, problems
-        self._compiled: CompiledSegment | None = None
-        self._degradations: tuple[Problem, ...] | None = None
+    key: str
+    segment: Segment | None
+    revision: int
+    problems: tuple[Problem, ...] = ()
+    _compiled: CompiledSegment | None = None
+    _degradations: tuple[Problem, ...] | None = None
 
     def compiled(self, settings: Settings) -> CompiledSegment:
         """Return the segment as a function; a broken one has no members."""

@@ -27,6 +27,7 @@ from grayflow.core.ordering import ORDERINGS
 from grayflow.core.prepared import (
     Prepared,
     Problems,
+    Quick,
     Test,
     coercion,
     prepared,
@@ -86,7 +87,13 @@ def _in(condition: Attribute) -> Prepared:
     test = _in_test(known, condition)
     if condition.fold or condition.coerce == "number":
         return prepared(good, problems, lambda _: test)
-    return prepared(good, problems, lambda _: quick_on(str, known.strings.__contains__, test), strings=known.strings)
+    quick = _looked_up(known) if condition.coerce is None else Quick(("str",), "in", known.strings)
+    return prepared(good, problems, lambda _: test, quick=quick)
+
+
+def _looked_up(known: Alternatives) -> Quick:
+    # Text is never equal to a number, so they may stand in one set; a boolean is, and is kept out by its type.
+    return Quick(("str", "int"), "in", known.strings | known.numbers)
 
 
 def _compared_with(condition: Attribute, coerce: Callable[[Any], Any] | None) -> tuple[list[tuple[Any]], Problems]:
@@ -120,7 +127,7 @@ def _fold(value: Any) -> Any:
 def _equals(condition: Attribute) -> Prepared:
     good, problems = _compared_with(condition, None)
     known = Alternatives.of(value for (value,) in good)
-    return prepared(good, problems, lambda _: known.__contains__, strings=known.strings)
+    return prepared(good, problems, lambda _: known.__contains__, quick=_looked_up(known))
 
 
 def _is(condition: Attribute) -> Prepared:
@@ -176,7 +183,9 @@ def _text(condition: Attribute, build: Callable[[tuple[str, ...]], Callable[[str
     read = text_reader(condition)
     good, problems = understood(condition, read, "text")
     if not condition.fold:
-        return prepared(good, problems, lambda _: _on_text(condition, build(tuple(good))))
+        holds = build(tuple(good))
+        quick = None if condition.coerce == "number" else Quick(("str",), "call", holds)
+        return prepared(good, problems, lambda _: spread(read, holds), quick=quick)
     folded = build(tuple(needle.casefold() for needle in good))
     return prepared(good, problems, lambda _: spread(read, lambda found: folded(found.casefold())))
 

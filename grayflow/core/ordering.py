@@ -13,10 +13,10 @@ from grayflow.core import instants, semver
 from grayflow.core.flag import Attribute
 from grayflow.core.prepared import (
     Prepared,
+    Quick,
     coercion,
     number_reader,
     prepared,
-    quick_on,
     spread,
     text_reader,
     understood,
@@ -27,13 +27,21 @@ __all__ = ["ORDERINGS"]
 _Farthest = Callable[[Iterable[Any]], Any]
 _Compare = Callable[[Any, Any], bool]
 
+_SIGNS: Mapping[_Compare, Literal["<", "<=", ">", ">="]] = {
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.gt: ">",
+    operator.ge: ">=",
+}
+
 
 def _numbers(condition: Attribute, farthest: _Farthest, compare: _Compare) -> Prepared:
     read = number_reader(condition)
     good, problems = understood(condition, read, "a number")
-    holds = _beyond(good, farthest, compare)
-    test = spread(read, holds)
-    return prepared(good, problems, lambda _: test if condition.coerce == "text" else quick_on(int, holds, test))
+    test = spread(read, _beyond(good, farthest, compare))
+    readable = bool(good) and condition.coerce != "text"
+    quick = Quick(("int",), _SIGNS[compare], farthest(good)) if readable else None
+    return prepared(good, problems, lambda _: test, quick=quick)
 
 
 def _never(_found: Any) -> bool:

@@ -6,6 +6,7 @@ default, `value` is `UNSET` and `finish` puts the default in. The reason then st
 question; the caller sees `DEFAULT`, as no variant was served.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -20,14 +21,20 @@ OFF_REASONS = frozenset({Reason.DISABLED, Reason.SCHEDULED, Reason.PREREQUISITE_
 """The internal reasons of a flag that is off, for others that ask whether it is."""
 
 
+_NO_METADATA = FrozenDict()
+_CONVERT: Mapping[Kind, Callable[[Any], Any]] = {"float": float, "json": freeze}
+
+
 class Outcomes:
     """Makes the decisions of one document."""
 
     def __init__(self, flag: Flag, revision: int) -> None:
         self._flag, self._revision = flag, revision
-        self._metadata = FrozenDict(flag.metadata)
-        convert = float if flag.kind == "float" else freeze
-        self._values = {name: convert(value) for name, value in flag.variants.items()}
+        self._metadata = FrozenDict(flag.metadata) if flag.metadata else _NO_METADATA
+        convert = _CONVERT.get(flag.kind)
+        self._values = flag.variants
+        if convert is not None:
+            self._values = {name: convert(value) for name, value in flag.variants.items()}
 
     def make(
         self,

@@ -1,16 +1,14 @@
-"""A split as a function: from an id to one of several things, by where its slot falls."""
+"""A split as a table: which of several things an id gets, by where its slot falls."""
 
 from bisect import bisect_right
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TypeVar
 
-from mmh3 import hash as murmur3
-
 from grayflow.core import bucketing
 from grayflow.core.flag import Split
 
-__all__ = ["ForeignSlot", "picker", "split_ranges"]
+__all__ = ["ForeignSlot", "foreign_picker", "laid_out", "split_ranges"]
 
 T = TypeVar("T")
 
@@ -29,38 +27,35 @@ def split_ranges(split: Split) -> tuple[tuple[str, int, int], ...]:
     return tuple(ranges)
 
 
-def picker(
-    split: Split, salt: str, make: Callable[[str], T], absent: T | None, slot: ForeignSlot
-) -> Callable[[str | None], T | None]:
+def laid_out(split: Split, make: Callable[[str], T]) -> tuple[list[int], list[T | None]]:
     """
-    Return the function from an id to what its variant is made into; `None` where the id falls into a gap.
+    Return where something begins, sorted, and what: what is picked at `x` is `picks[bisect_right(starts, x)]`.
 
     Args:
         split: Of a checked document.
-        salt: The effective salt.
-        make: Makes what is picked, once a variant.
-        absent: Picked for an absent id.
-        slot: Asked where the split names a foreign hash.
+        make: Makes what is picked, once a variant. In gaps it is `None`.
+
+    Returns:
+        The first points of our own hash, or slots of the foreign one that the split names; and what is picked.
     """
-    made = {variant: make(variant) for variant, _, _ in split_ranges(split)}
-    starts, picks = _table([(low, high, made[variant]) for variant, low, high in split_ranges(split)])
-    if split.hash is not None:
-        name = split.hash
+    ranges = split_ranges(split)
+    made = {variant: make(variant) for variant, _, _ in ranges}
+    starts, picks = _table([(low, high, made[variant]) for variant, low, high in ranges])
+    return starts if split.hash is not None else [bucketing.threshold(start) for start in starts], picks
 
-        def foreign(unit: str | None) -> T | None:
-            at = None if unit is None else slot(name, salt, unit)
-            return absent if at is None else picks[bisect_right(starts, at)]
 
-        return foreign
-    starts = [bucketing.threshold(start) for start in starts]
-    seed = bucketing.lane_seed(salt, bucketing.CHOICE)
+def foreign_picker(
+    split: Split, salt: str, make: Callable[[str], T], absent: T | None, slot: ForeignSlot
+) -> Callable[[str | None], T | None]:
+    """Return the function from an id to what it picks by a foreign hash; `absent` where it has no slot."""
+    starts, picks = laid_out(split, make)
+    name = str(split.hash)
 
-    def native(unit: str | None) -> T | None:
-        if unit is None:
-            return absent
-        return picks[bisect_right(starts, murmur3(unit, seed, False))]
+    def pick(unit: str | None) -> T | None:
+        at = None if unit is None else slot(name, salt, unit)
+        return absent if at is None else picks[bisect_right(starts, at)]
 
-    return native
+    return pick
 
 
 def _table(ranges: list[tuple[int, int, T]]) -> tuple[list[int], list[T | None]]:

@@ -38,7 +38,6 @@ from grayflow.core.needs import AttributeNeeded, Instant
 from grayflow.core.operators import prepare
 from grayflow.core.outcomes import OFF_REASONS, Outcomes
 from grayflow.core.picking import split_ranges
-from grayflow.core.validate import walk_conditions
 
 __all__ = ["Reference", "Step", "World", "has_bucket", "rule_name"]
 
@@ -283,5 +282,13 @@ def rule_name(rule: Rule, index: int) -> str | int:
 
 def has_bucket(rule: Rule) -> bool:
     """Tell whether chance had a say in a rule that matched: it has a percentage, or a bucket in its conditions."""
-    conditions = (condition for _, condition in walk_conditions(rule.when, ""))
-    return rule.percent is not None or any(isinstance(condition, Bucket) for condition in conditions)
+    return rule.percent is not None or any(map(_holds_bucket, rule.when))
+
+
+def _holds_bucket(condition: Condition) -> bool:
+    match condition:
+        case All(of=inner) | AnyOf(of=inner):
+            return any(map(_holds_bucket, inner))
+        case Not(of=one):
+            return _holds_bucket(one)
+    return type(condition) is Bucket

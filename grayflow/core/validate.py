@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from grayflow.core.comparison import comparison
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import (
     ON_OFF,
@@ -32,7 +33,6 @@ from grayflow.core.flag import (
     Split,
 )
 from grayflow.core.ids import id_text
-from grayflow.core.operators import prepare
 
 __all__ = [
     "Found",
@@ -252,8 +252,8 @@ def degradations(document: Flag | Segment, extensions: Extensions) -> list[Found
     found: list[Found] = []
     for path, condition in all_conditions(document):
         if isinstance(condition, Attribute):
-            prepared = prepare(condition, extensions.operators)
-            found += [(f"{path}.{inner}", message) for inner, message in prepared.problems]
+            asked = comparison(condition, extensions.operators)
+            found += [(f"{path}.{inner}", message) for inner, message in asked.problems]
         elif isinstance(condition, Bucket):
             found += _hash_problems(condition.hash, condition.ranges, path, extensions)
     if isinstance(document, Flag):

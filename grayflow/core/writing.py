@@ -1,12 +1,15 @@
 """
 Conditions as Python expressions: what the compiler writes inside the functions that it makes.
 
-The text holds only generated names and declared field names of the context type; every value is bound as a constant.
+The text holds only generated names, those in `_KNOWN`, and declared field names of the context type; every value is
+bound as a constant, in the form of a default argument: they are the quickest to read and the smallest to keep.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
 from keyword import iskeyword
+from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 import msgspec
@@ -14,6 +17,7 @@ from mmh3 import hash as murmur3
 
 from grayflow.core import bucketing
 from grayflow.core.calendar import as_datetime, during_test
+from grayflow.core.comparison import comparison
 from grayflow.core.context import Context, read, read_id
 from grayflow.core.decision import Decision, Reason
 from grayflow.core.extensions import Extensions
@@ -32,12 +36,13 @@ from grayflow.core.flag import (
     SegmentIs,
 )
 from grayflow.core.ids import id_text
+from grayflow.core.joining import Part, every, inverse, some
 from grayflow.core.needs import Instant
-from grayflow.core.operators import Prepared, Test, prepare
 from grayflow.core.outcomes import OFF_REASONS
 from grayflow.core.picking import ForeignSlot
+from grayflow.core.prepared import Quick
 
-__all__ = ["Links", "Scope", "Settings", "Writer"]
+__all__ = ["Links", "Scope", "Settings", "Writer", "types_are"]
 
 
 class Links(Protocol):
@@ -70,13 +75,26 @@ class Settings(msgspec.Struct, frozen=True):
         return at
 
 
+_KNOWN: dict[str, Any] = {
+    "__builtins__": {},
+    "type": type,
+    "str": str,
+    "int": int,
+    "id_text": id_text,
+    "murmur3": murmur3,
+    "bisect_right": bisect_right,
+    "as_datetime": as_datetime,
+}
+"""What compiled functions may name."""
+
+
 @lru_cache(maxsize=4096)
-def _maker(source: str) -> Callable[..., Any]:
-    """Return the function that binds constants to the code; one per shape of flag, however many flags have it."""
+def _code(source: str) -> CodeType:
+    """Return the code of a function; one per shape of flag, however many flags have it."""
     namespace: dict[str, Any] = {}
-    exec(compile(source, "<grayflow flag>", "exec"), {"__builtins__": {}}, namespace)  # noqa: S102 - see the module's docstring
-    maker: Callable[..., Any] = namespace["make"]
-    return maker
+    exec(compile(source, "<grayflow flag>", "exec"), namespace)  # noqa: S102 - see the module's docstring
+    code: CodeType = namespace["function"].__code__
+    return code
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -87,22 +105,27 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Writer:
-    """Writes conditions; `compiler.py` writes what stands around them."""
+    """
+    Writes conditions; `compiler.py` writes what stands around them.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Of the snapshot.
+        apart: Each condition becomes a function of its own; see `joining.py`.
+    """
+
+    def __init__(self, settings: Settings, *, apart: bool = False) -> None:
         self.timed = self.linked = self.nested = False
-        self._settings = settings
+        self._settings, self._apart = settings, apart
         self._lines: list[str] = []
         self._constants: list[Any] = []
         self._temporaries = 0
 
     def build(self) -> Callable[[Context, Instant, Any], Any]:
         """Return the function written so far."""
-        names = ", ".join(f"k{index}" for index in range(len(self._constants)))
-        body = "\n".join(f"  {line}" for line in self._lines)
-        source = f"def make({names}):\n def function(c, t, w):\n{body}\n return function"
-        built: Callable[[Context, Instant, Any], Any] = _maker(source)(*self._constants)
-        return built
+        constants = "".join(f", k{index}" for index in range(len(self._constants)))
+        body = "\n ".join(self._lines)
+        code = _code(f"def function(c, t, w{constants}):\n {body}\n")
+        return FunctionType(code, _KNOWN, "flag", tuple(self._constants))
 
     def line(self, text: str) -> None:
         """Add a line of code."""
@@ -121,11 +144,19 @@ class Writer:
     # Conditions, as expressions
 
     def every(self, conditions: tuple[Condition, ...], scope: Scope) -> list[str]:
-        """Return the expressions of several conditions."""
+        """Return expressions that are all true where all of the conditions hold."""
+        if self._apart and len(conditions) > 1:
+            conditions = (All(of=conditions),)
         return [self.condition(condition, scope) for condition in conditions]
 
     def condition(self, condition: Condition, scope: Scope) -> str:
         """Return the expression that is true where the condition holds."""
+        if self._apart:
+            return f"{self.constant(self.part(condition, scope))}(c, t, w)"
+        return self.inline(condition, scope)
+
+    def inline(self, condition: Condition, scope: Scope) -> str:
+        """Return the expression of a condition that is written with all that is in it."""
         match condition:
             case All(of=inner):
                 return f"({' and '.join(self.every(inner, scope)) or 'True'})"
@@ -147,23 +178,46 @@ class Writer:
             case Attribute():
                 return self.attribute(condition)
 
+    def part(self, condition: Condition, scope: Scope) -> Part:
+        """Return the condition as a function of its own."""
+        match condition:
+            case All(of=inner):
+                return every(tuple(self.part(one, scope) for one in inner))
+            case AnyOf(of=inner):
+                return some(tuple(self.part(one, scope) for one in inner))
+            case Not(of=one):
+                return inverse(self.part(one, scope))
+        writer = Writer(self._settings)
+        writer.line(f"return {writer.condition(condition, scope)}")
+        return self.take(writer)
+
+    def take(self, part: "Writer") -> Callable[[Context, Instant, Any], Any]:
+        """Return the function of another writer, which this one's function will call."""
+        self.timed |= part.timed
+        self.linked |= part.linked
+        self.nested |= part.nested
+        return part.build()
+
     def attribute(self, condition: Attribute) -> str:
-        """Return the expression of a comparison; texts that are looked for among texts take no call."""
-        prepared = prepare(condition, self._settings.extensions.operators)
-        if prepared.test is None:
+        """Return the expression of a comparison; most of those with text and whole numbers take no call."""
+        asked = comparison(condition, self._settings.extensions.operators)
+        if asked.answer is None:
             return "False"
-        answer = self.constant(_answer(prepared, prepared.test, condition))
+        answer = self.constant(asked.answer)
         if condition.name == "now":
             self.timed = True
-            return f"{answer}({self.constant(as_datetime)}(t))"
+            return f"{answer}(as_datetime(t))"
         value = self.read(condition.name)
-        if prepared.strings is None:
+        if asked.quick is None:
             return f"{answer}({value})"
-        found, test = self.temporary(), "not in" if condition.negate else "in"
-        known = self.constant(prepared.strings)
-        return (
-            f"({found} {test} {known} if ({found} := {value}).__class__ is {self.constant(str)} else {answer}({found}))"
-        )
+        found = self.temporary()
+        holds = ("not " if condition.negate else "") + self.quickly(asked.quick, found)
+        return f"({holds} if {types_are(asked.quick, f'{found} := {value}', found)} else {answer}({found}))"
+
+    def quickly(self, quick: Quick, found: str) -> str:
+        """Return the comparison of a value of one of the quick types."""
+        wanted = self.constant(quick.wanted)
+        return f"{wanted}({found})" if quick.sign == "call" else f"{found} {quick.sign} {wanted}"
 
     def bucket(self, bucket: Bucket, scope: Scope) -> str:
         """Return the expression that is true for ids in the bucket."""
@@ -180,15 +234,12 @@ class Writer:
     def native_bucket(self, ranges: tuple[tuple[int, int], ...], salt: str, unit: str) -> str:
         """Return the comparison of a point with the bounds of our own hash."""
         seed = self.constant(bucketing.lane_seed(salt, bucketing.EXPOSURE))
-        point = f"{self.constant(murmur3)}({unit}, {seed}, False)"
+        point = f"murmur3({unit}, {seed}, False)"
         bounds = [tuple(map(bucketing.threshold, pair)) for pair in ranges]
         if len(bounds) == 1:
             low, high = bounds[0]
-            return (
-                f"{self.constant(low)} <= {point} < {self.constant(high)}"
-                if low
-                else f"{point} < {self.constant(high)}"
-            )
+            below = f"{point} < {self.constant(high)}"
+            return f"{self.constant(low)} <= {below}" if low else below
         return f"{self.constant(_in_any(bounds))}({point})"
 
     # What is read from the context, as expressions
@@ -201,16 +252,17 @@ class Writer:
             return f"c.attributes.get({self.constant(path)})"
         return f"{self.constant(self.reader(read, path))}(c, w)"
 
-    def unit(self, by: By) -> str:
-        """Return the expression of an id in its text form, `None` if it is absent."""
+    def unit(self, by: By, *, hashed: bool = True) -> str:
+        """
+        Return the expression of an id in its text form, `None` if it is absent.
+
+        One that is not to be hashed may hold what cannot be encoded: no table has such a name in it.
+        """
         if isinstance(by, First) or self.fetched(by):
             return f"{self.constant(self.reader(read_id, by))}(c, w)"
         found, value = self.temporary(), self.read(by)
-        text = self.constant(id_text)
-        return (
-            f"({found} if ({found} := {value}).__class__ is {self.constant(str)} and {found}.isascii() "
-            f"else {text}({found}))"
-        )
+        encodable = f" and {found}.isascii()" if hashed else ""
+        return f"({found} if type({found} := {value}) is str{encodable} else id_text({found}))"
 
     def plain(self, path: Path) -> bool:
         """Tell whether the path is a declared field, which alone may stand in the source."""
@@ -243,21 +295,13 @@ class Writer:
         return fetching
 
 
+def types_are(quick: Quick, given: str, again: str) -> str:
+    """Return the test for the types that are quick: `given` is the expression first, `again` where it is repeated."""
+    first, *others = quick.types
+    return " or ".join((f"type({given}) is {first}", *(f"type({again}) is {one}" for one in others)))
+
+
 # Constants that are functions
-
-
-def _answer(prepared: Prepared, test: Test, condition: Attribute) -> Callable[[Any], bool]:
-    """Fold the three outcomes of an attribute condition into one function of the value."""
-    negate, unreadable = condition.negate, condition.unreadable
-    absent = condition.absent if prepared.missing is None else prepared.missing is not negate
-
-    def answer(value: Any) -> bool:
-        if value is None:
-            return absent
-        found = test(value)
-        return unreadable if found is None else found is not negate
-
-    return answer
 
 
 def _flag_test(condition: FlagIs) -> Callable[[Decision | None], bool]:

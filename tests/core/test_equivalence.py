@@ -6,11 +6,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from grayflow.core.codec import encode
 from grayflow.core.context import Context, as_context
 from grayflow.core.decision import Decision
 from grayflow.core.extensions import Extensions, Hash
+from grayflow.core.flag import All, AnyOf, Attribute, Condition, Flag, Rule
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
 from grayflow.core.position import Document
 from grayflow.core.reference import Reference
@@ -21,6 +23,7 @@ from grayflow.testing.strategies import contexts, flag_sets, hostile_contexts, i
 pytestmark = pytest.mark.timeout(300)  # thousands of examples, on a machine that may be busy
 
 THOROUGH = settings(max_examples=6 * settings().max_examples)
+LESS = settings(max_examples=2 * settings().max_examples)
 INSTANTS = st.just(NO_INSTANT) | instants()
 EXTENSIONS = Extensions(
     hashes={"foreign": Hash(1000, lambda salt, unit: len(salt) * 31 + len(unit) * 97)},
@@ -94,6 +97,79 @@ def test_compiled_equals_reference_where_attributes_are_fetched(
 
     for key in snapshot.flags:
         compiled, reference = both(snapshot, key, context, now, resolved)
+
+        assert compiled == reference
+
+
+LOOKED_UP = st.sampled_from(["DE", "FR", "", "1", "u-1", 1, 2, 1.0, 0.5, 42, True, False, None, ["DE"], {"a": 1}])
+LOOK_UPS = st.builds(
+    Attribute,
+    name=st.sampled_from([*["country"] * 18, "plan", ("address", "country")]),
+    op=st.sampled_from(["in", "in", "in", "equals"]),
+    values=st.lists(LOOKED_UP, max_size=4).map(tuple),
+    absent=st.sampled_from([False, False, False, True]),
+    unreadable=st.sampled_from([False, False, False, True]),
+    coerce=st.sampled_from([*[None] * 9, "text"]),
+    negate=st.sampled_from([*[False] * 19, True]),
+)
+LOOKING_UP = st.builds(
+    Rule, when=LOOK_UPS.map(lambda one: (one,)), serve=st.sampled_from(["on", "off", None, UNSET]), name=st.none()
+)
+LOOKERS = st.builds(
+    Flag,
+    key=st.just("f"),
+    enabled=st.just(True),
+    otherwise=st.none(),
+    rules=st.lists(LOOKING_UP, min_size=4, max_size=12).map(tuple),
+)
+ATTRIBUTES = LOOKED_UP | st.lists(LOOKED_UP, max_size=2)
+
+
+@LESS
+@given(LOOKERS, st.fixed_dictionaries({"country": ATTRIBUTES, "plan": ATTRIBUTES, "address": st.just({"country": 1})}))
+def test_rules_that_look_the_same_attribute_up_answer_in_their_order(flag: Flag, context: Any) -> None:
+    snapshot = build(([flag], []))
+
+    compiled, reference = both(snapshot, "f", as_context(context, Context), NO_INSTANT, None)
+
+    assert compiled == reference
+
+
+@LESS
+@given(LOOKERS, hostile_contexts())
+def test_rules_that_look_the_same_attribute_up_bear_hostile_contexts(flag: Flag, context: Any) -> None:
+    snapshot = build(([flag], []))
+    context = outcome(lambda: as_context(context, snapshot.context_type))
+    assume(isinstance(context, Context))
+
+    compiled, reference = both(snapshot, "f", context, NO_INSTANT, None)
+
+    assert compiled == reference
+
+
+def lengthened(documents: Any) -> Any:
+    """Make each document too large to be compiled in one piece, and leave what it means as it is."""
+    flags, segments = documents
+    never: tuple[Condition, ...] = (AnyOf(of=()),) * 101
+    flags = [replace(flag, rules=(*flag.rules, Rule(when=never, serve=None))) for flag in flags]
+    segments = [
+        replace(segment, when=None if segment.when is None else (*segment.when, AnyOf(of=(*never, All(of=())))))
+        for segment in segments
+    ]
+    return flags, segments
+
+
+@LESS
+@given(flag_sets(), st.one_of(contexts(), hostile_contexts()), INSTANTS, RESOLVABLE)
+def test_large_documents_answer_as_small_ones(
+    documents: Any, context: Any, now: Instant, resolvable: frozenset[str]
+) -> None:
+    snapshot = build(lengthened(documents), resolvable)
+    context = outcome(lambda: as_context(context, snapshot.context_type))
+    assume(isinstance(context, Context))
+
+    for key in snapshot.flags:
+        compiled, reference = both(snapshot, key, context, now, {"plan": "pro"})
 
         assert compiled == reference
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import math
+import operator
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 
@@ -442,27 +443,54 @@ class TestBadValues:
         assert "geo" in said
 
 
-class TestStrings:
+class TestQuick:
     @pytest.mark.parametrize(
-        ("op", "values", "given_", "strings"),
+        ("op", "values", "given_", "types"),
         [
-            ("in", ["a", 1, None], {}, {"a"}),
-            ("in", ["a", 1], {"coerce": "text"}, {"a", "1"}),
-            ("in", [], {}, set()),
-            ("equals", ["a", ["b"]], {}, {"a"}),
-            ("equals", ["a"], {"coerce": "number", "fold": True}, {"a"}),
-            ("in", ["1"], {"coerce": "number"}, None),
-            ("in", ["a"], {"fold": True}, None),
-            ("contains", ["a"], {}, None),
-            ("lt", [1], {}, None),
+            ("in", ["a", 1, 2.0, None, True], {}, ("str", "int")),
+            ("in", ["a", 1], {"coerce": "text"}, ("str",)),
+            ("in", [], {}, ("str", "int")),
+            ("equals", ["a", 1, ["b"]], {}, ("str", "int")),
+            ("equals", ["a"], {"coerce": "number", "fold": True}, ("str", "int")),
+            ("contains", ["a"], {}, ("str",)),
+            ("contains", ["a", "b"], {"coerce": "text"}, ("str",)),
+            ("starts_with", ["a", "1"], {}, ("str",)),
+            ("ends_with", [], {}, ("str",)),
+            ("lt", [1, 0.5], {}, ("int",)),
+            ("le", [1], {"coerce": "number"}, ("int",)),
+            ("gt", [1.5], {}, ("int",)),
+            ("ge", [1], {}, ("int",)),
         ],
     )
-    def test_strings_are_given_where_they_say_all_about_text(self, op, values, given_, strings):
+    def test_the_quick_way_says_what_the_test_says(self, op, values, given_, types):
         ready = prepared(op, *values, **given_)
 
-        assert ready.strings == strings
-        if strings is not None:
-            assert all(ready.test(text) is (text in strings) for text in ("a", "1", "b", ""))
+        assert ready.quick.types == types
+        for value in ("a", "1", "b", "ab", "") if "str" in types else (), (0, 1, 2, 10**30) if "int" in types else ():
+            assert [quickly(ready.quick, one) for one in value] == [ready.test(one) for one in value]
+
+    @pytest.mark.parametrize(
+        ("op", "values", "given_"),
+        [
+            ("in", ["1"], {"coerce": "number"}),
+            ("in", ["a"], {"fold": True}),
+            ("contains", ["a"], {"fold": True}),
+            ("contains", ["1"], {"coerce": "number"}),
+            ("lt", [1], {"coerce": "text"}),
+            ("gt", [], {}),
+            ("matches", ["a"], {}),
+        ],
+    )
+    def test_there_is_none_where_a_value_has_to_be_read_first(self, op, values, given_):
+        assert prepared(op, *values, **given_).quick is None
+
+
+def quickly(quick, value):
+    """Do what compiled functions do."""
+    signs = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+    if quick.sign == "call":
+        return quick.wanted(value)
+    return value in quick.wanted if quick.sign == "in" else signs[quick.sign](value, quick.wanted)
 
 
 class TestForeign:

@@ -252,6 +252,37 @@ def test_flags_of_one_shape_share_their_code() -> None:
     assert one.evaluate.__code__ is other.evaluate.__code__
 
 
+def looking_up(*rules: dict[str, Any]) -> Snapshot:
+    """Return the flag `f`, whose rules look `country` up and serve `on`."""
+    when = [{"type": "attribute", "name": "country", "op": "in", **rule} for rule in rules]
+    return Snapshot.build([{**ON, "otherwise": "off", "rules": [{"when": [each], "serve": "on"} for each in when]}])
+
+
+def test_of_many_rules_that_list_a_value_the_first_answers() -> None:
+    snapshot = looking_up(*({"values": [f"c{n}", "DE"]} for n in range(5)), {"values": ["DE", "FR"], "absent": True})
+
+    found = [snapshot.evaluate("f", {"country": country}).rule for country in ("DE", "FR", "c3", ["c3", "c1"], None)]
+
+    assert found == [0, 5, 3, 1, 5]
+
+
+def test_rules_that_read_a_value_differently_are_not_looked_up_together() -> None:
+    snapshot = looking_up(
+        *({"values": [str(n)], "coerce": "text"} for n in range(4)), *({"values": [n]} for n in range(4))
+    )
+
+    assert [snapshot.evaluate("f", {"country": country}).rule for country in (2, "2", 2.0)] == [2, 2, 2]
+    assert snapshot.evaluate("f", {"country": True}).variant == "off"
+
+
+@pytest.mark.parametrize("unit", ["\ud800", "u\udfff", b"u", 1.5, None])
+def test_what_no_host_could_hash_is_no_id(unit: Any) -> None:
+    shared = {**ON, "otherwise": {"weights": [["on", 100_000]]}, "targets": {"on": ["u"]}}
+    snapshot = Snapshot.build([{**shared, "rules": [{"percent": 100, "serve": "on"}]}])
+
+    assert snapshot.evaluate("f", {"user_id": unit}).error is ErrorCode.TARGETING_KEY_MISSING
+
+
 class UnreadableError(Exception):
     """An error that cannot even be shown."""
 
