@@ -12,6 +12,7 @@ from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
 from grayflow.cli.help import Command, Group
 from grayflow.cli.jobs import jobs_group
+from grayflow.cli.migration import migration_group
 from grayflow.cli.session import Session
 from grayflow.cli.source import commands as source
 
@@ -98,6 +99,7 @@ def build() -> typer.Typer:
             app.command(name, cls=Command, rich_help_panel=panel, epilog=EXITS)(command(function))
     app.add_typer(jobs_group(), name="jobs", rich_help_panel="Look")
     app.add_typer(atoms_group(), name="atoms", rich_help_panel="Look")
+    app.add_typer(migration_group(), name="migration", rich_help_panel="Look")
     app.command("demo", cls=Command, rich_help_panel="Care", epilog=EXITS)(_demo)
     return app
 

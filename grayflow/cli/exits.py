@@ -15,6 +15,7 @@ from grayflow.errors import (
     StoreUnavailableError,
 )
 from grayflow.release.atom.errors import AtomRefusedError
+from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
 
 __all__ = ["EXITS", "Exit", "exit_of"]
 
@@ -41,6 +42,8 @@ _CODES: tuple[tuple[type[GrayflowError], Exit], ...] = (
     (InvalidFlagError, Exit.REFUSED),
     (ConflictError, Exit.REFUSED),
     (AtomRefusedError, Exit.REFUSED),
+    (MigrationBusyError, Exit.REFUSED),
+    (StageRefusedError, Exit.REFUSED),
     (ReadOnlyError, Exit.REFUSED),
     (StoreUnavailableError, Exit.STORE),
     (StoreAccessError, Exit.STORE),

@@ -32,6 +32,7 @@ __all__ = [
     "context_type_named",
     "contexts_in",
     "extensions_named",
+    "imported",
     "instant",
     "interruptible",
     "one_context",
@@ -152,7 +153,7 @@ def context_type_named(name: str | None) -> type[Context] | None:
     """
     if name is None:
         return None
-    found = _imported(name)
+    found = imported(name)
     if not (isinstance(found, type) and issubclass(found, Context)):
         raise ConfigurationError(f"{name!r} is no subclass of grayflow.Context")
     return found
@@ -170,13 +171,19 @@ def extensions_named(name: str | None) -> Extensions | None:
     named = {one.strip() for one in name.split(",")}
     if named <= set(SYSTEMS):
         return foreign_extensions(*(system for system in SYSTEMS if system in named))
-    found = _imported(name)
+    found = imported(name)
     if not isinstance(found, Extensions):
         raise ConfigurationError(f"{name!r} is no grayflow.Extensions")
     return found
 
 
-def _imported(name: str) -> object:
+def imported(name: str) -> object:
+    """
+    Import a Python object by `MODULE:NAME`.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise ConfigurationError(f"{name!r} names nothing; write MODULE:NAME, such as shop.flags:ShopContext")

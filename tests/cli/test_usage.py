@@ -13,7 +13,7 @@ from tests.cli.kit import Cli
 
 COMMANDS = [
     "init put on off percent target list show history diff rollback explain watch lint stale export import doctor demo",
-    "archive delete acl fleet jobs atoms scan codegen",
+    "archive delete acl fleet jobs atoms migration scan codegen",
 ]
 NAMES = " ".join(COMMANDS).split()
 
