@@ -137,20 +137,23 @@ class RedisStore(Store):
         async with self._session().at_leisure() as read:
             meta, *sizes = await read(self._meta, *(("HLEN", key) for key in self._hashes))
             start, _ = self._layout.meta(meta)
-            if sum(sizes) > SLICE and (state := await self._load_in_slices(read, start)) is not None:
+            if sum(sizes) > SLICE and (state := await self._load_in_slices(read, start, sizes[2])) is not None:
                 return state
             answers = await read(self._meta, *(("HGETALL", key) for key in self._hashes))
         return await self._layout.state(*answers)
 
-    async def _load_in_slices(self, read: Read, start: Position) -> State | None:
+    async def _load_in_slices(self, read: Read, start: Position, known_offs: int) -> State | None:
         """
         Return everything, of the instant at which the last slice was there; `None` if that cannot be told.
 
         A commit writes its document and its entry of the log at once: what the slices missed stands in the log since
         `start`. After a fail-over, or if another epoch has begun, the log does not continue `start`. A scan that lost
-        its place, because the server was started anew, is found out by the number of documents.
+        its place, because the server was started anew, is found out by the number of documents, and of generations:
+        they are never deleted, so there are as many as before or more.
         """
         flags, segments, offs = [await in_slices(read, key) for key in self._hashes]
+        if len(offs) < known_offs:
+            return None
         since = await self._since(read, start)
         if since is None:
             return None

@@ -32,7 +32,7 @@ async def filled(store: RedisStore, server: RedisServer) -> Position:
     return start
 
 
-async def load_while(store: RedisStore, start: Position, meddle: Meddle) -> State | None:
+async def load_while(store: RedisStore, start: Position, meddle: Meddle, known_offs: int = 0) -> State | None:
     """Load in slices; something happens as soon as the first slice has been read."""
     async with store._session().at_leisure() as read:
         done = False
@@ -45,7 +45,7 @@ async def load_while(store: RedisStore, start: Position, meddle: Meddle) -> Stat
                 await meddle()
             return answers
 
-        return await store._load_in_slices(interrupted, start)
+        return await store._load_in_slices(interrupted, start, known_offs)
 
 
 async def test_many_flags_are_never_asked_for_at_once(server: RedisServer) -> None:
@@ -109,6 +109,18 @@ async def test_a_flag_that_a_scan_lost_is_noticed(
             redis_server.ask("HDEL", f"{{gf:{namespace}}}:flags", *names)
 
         assert await load_while(store, start, lose) is None
+
+
+async def test_generations_that_a_scan_lost_are_noticed(redis_server: RedisServer, open_redis: OpenRedis) -> None:
+    async with open_redis() as store:
+        await filled(store, redis_server)
+        await put(store, edit("flag-7", b"1", marks=Marks(off=("on",))))
+        start = await store.position()
+
+        async def lose() -> None:
+            redis_server.ask("DEL", f"{{gf:{store.namespace}}}:offs")
+
+        assert await load_while(store, start, lose, known_offs=1) is None
 
 
 async def test_a_hash_is_told_whole(redis_server: RedisServer, open_redis: OpenRedis, namespace: str) -> None:
