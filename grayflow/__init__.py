@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from grayflow.admin.admin import Admin
     from grayflow.admin.fleet import Seen
     from grayflow.admin.results import ImportReport, Removal, Saved
+    from grayflow.admin.stats import Stats, StatsWindow
     from grayflow.cleanup.announce import publish
     from grayflow.cleanup.event import SwitchOff, SwitchOn
     from grayflow.cleanup.means import CleanupStatus
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         UnopenedError,
     )
     from grayflow.store.board import Board, Lease, Member, Record, Records
+    from grayflow.store.counts import Arm, Latency, Tally
     from grayflow.store.fleet import Fleet, Process
     from grayflow.store.jobs import Job
     from grayflow.store.memory import MemoryStore
@@ -81,6 +83,7 @@ __all__ = [
     "Admin",
     "All",
     "AnyOf",
+    "Arm",
     "Attribute",
     "Board",
     "BooleanFlag",
@@ -115,6 +118,7 @@ __all__ = [
     "ImportReport",
     "InvalidFlagError",
     "Job",
+    "Latency",
     "Lease",
     "LifetimeError",
     "Member",
@@ -147,6 +151,8 @@ __all__ = [
     "ShadowWriteError",
     "Snapshot",
     "Split",
+    "Stats",
+    "StatsWindow",
     "Store",
     "StoreAccessError",
     "StoreError",
@@ -155,6 +161,7 @@ __all__ = [
     "SwitchOff",
     "SwitchOn",
     "SystemClock",
+    "Tally",
     "TypedFlag",
     "UnknownFlagError",
     "UnopenedError",
@@ -170,6 +177,7 @@ _HOMES = {
     "admin.admin": "Admin",
     "admin.fleet": "Seen",
     "admin.results": "ImportReport Removal Saved",
+    "admin.stats": "Stats StatsWindow",
     "cleanup.announce": "publish",
     "cleanup.event": "SwitchOff SwitchOn",
     "cleanup.means": "CleanupStatus",
@@ -201,6 +209,7 @@ _HOMES = {
         "UnopenedError"
     ),
     "store.board": "Board Lease Member Record Records",
+    "store.counts": "Arm Latency Tally",
     "store.fleet": "Fleet Process",
     "store.jobs": "Job",
     "store.memory": "MemoryStore",

@@ -20,6 +20,7 @@ from grayflow.admin.jobs import JobVerbs
 from grayflow.admin.reading import Reading
 from grayflow.admin.results import ImportReport, Saved
 from grayflow.admin.segments import SegmentVerbs
+from grayflow.admin.stats import StatsVerbs
 from grayflow.admin.verbs import Ids
 from grayflow.admin.writer import Held, Order
 from grayflow.core.checklist import reason_with_answers
@@ -31,7 +32,7 @@ from grayflow.errors import Problem
 __all__ = ["Admin"]
 
 
-class Admin(Reading, SegmentVerbs, FleetVerbs, JobVerbs):
+class Admin(Reading, SegmentVerbs, FleetVerbs, JobVerbs, StatsVerbs):
     """
     Changes flags and segments: `async with Admin("redis://localhost", namespace="shop", actor="ann") as admin:`.
 

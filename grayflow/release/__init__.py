@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from grayflow.release.atom.journal import BoardJournal, Journal
     from grayflow.release.atom.model import Atom, Step, StepCall
     from grayflow.release.atom.record import AtomResult, StepRecord, Trouble
+    from grayflow.release.counters.counters import Counters, CountersStatus, Measured
     from grayflow.release.guard.breaker import BreakerState
     from grayflow.release.guard.events import GuardEvent
     from grayflow.release.guard.guard import FallbackGuard, GuardStatus
@@ -66,6 +67,8 @@ __all__ = [
     "BoardJournal",
     "BreakerPolicy",
     "BreakerState",
+    "Counters",
+    "CountersStatus",
     "FallbackGuard",
     "FileJournal",
     "FleetTrip",
@@ -73,6 +76,7 @@ __all__ = [
     "GuardStatus",
     "ImplementationSwitch",
     "Journal",
+    "Measured",
     "Migration",
     "MigrationBusyError",
     "MigrationDesk",
@@ -122,6 +126,7 @@ _HOMES = {
     "atom.journal": "BoardJournal Journal",
     "atom.model": "Atom Step StepCall",
     "atom.record": "AtomResult StepRecord Trouble",
+    "counters.counters": "Counters CountersStatus Measured",
     "guard.breaker": "BreakerState",
     "guard.events": "GuardEvent",
     "guard.guard": "FallbackGuard GuardStatus",

@@ -6,20 +6,22 @@ What either raises comes out as the very object, with its own traceback. Nothing
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import msgspec
 
+from grayflow.client.asking import AnyContext
+from grayflow.release.counters.meter import Meter
 from grayflow.release.guard.breaker import Breaker, Permit
 from grayflow.release.guard.outcome import Errors, Outcome, classify
 from grayflow.release.switch.instance import Use
 from grayflow.release.switch.proxy import Route
 
-__all__ = ["Attempt", "Attempts", "Call", "Rules", "Seen"]
+if TYPE_CHECKING:
+    from grayflow.core.decision import Decision
 
-Seen = Callable[[Outcome, float], None]
-"""Told what came of a call of the new implementation, and how many seconds that took."""
+__all__ = ["Attempt", "Attempts", "Call", "Rules"]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +46,22 @@ class Call:
         args: By position.
         kwargs: By name.
         repeatable: Whether the old implementation may do what the new one failed at.
+        context: For whom; `None`: that of the scope.
     """
 
-    __slots__ = ("args", "kwargs", "name", "repeatable")
+    __slots__ = ("args", "context", "kwargs", "name", "repeatable")
 
-    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, repeatable: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        repeatable: bool,
+        context: AnyContext = None,
+    ) -> None:
         self.name, self.args, self.kwargs, self.repeatable = name, args, kwargs, repeatable
+        self.context = context
 
     def of(self, use: Use[Any]) -> Any:
         """Call it."""
@@ -65,16 +77,23 @@ class Attempts:
         breaker: Asked before each call, and told after it.
         old: The way to the old implementation.
         monotonic: Measures how long calls take.
+        meter: Counts calls, if anybody wants to know.
     """
 
-    def __init__(self, rules: Rules, breaker: Breaker, old: Route, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        breaker: Breaker,
+        old: Route,
+        monotonic: Callable[[], float],
+        meter: Meter | None = None,
+    ) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.fallbacks = 0
         """How often the old implementation answered for the new one that had failed."""
         self.turned_away = 0
         """How often the breaker let a call go to the old implementation at once."""
-        self.seen: Seen | None = None
-        self.rules, self.breaker, self.old, self.monotonic = rules, breaker, old, monotonic
+        self.rules, self.breaker, self.old, self.monotonic, self.meter = rules, breaker, old, monotonic, meter
 
     # Async methods
 
@@ -82,7 +101,7 @@ class Attempts:
         """Call the new implementation in a use of it, which ends here; and the old one if that is left to do."""
         deadline_s = self.rules.deadline_s
         until = None if deadline_s is None else anyio.current_time() + deadline_s
-        attempt = self.begin()
+        attempt = self.begin(call)
         if attempt is None:
             use.leave()
             return await self._old_within(until, call)
@@ -142,7 +161,7 @@ class Attempts:
 
     def run_now(self, use: Use[Any], call: Call) -> Any:
         """Do the same with a synchronous method."""
-        attempt = self.begin()
+        attempt = self.begin(call)
         if attempt is None:
             use.leave()
             return self._old_now(call)
@@ -182,22 +201,32 @@ class Attempts:
 
     # What came of it
 
-    def begin(self) -> "Attempt | None":
-        """Return an attempt to be settled, `None` if the breaker lets nothing through."""
+    def begin(self, counted: Call | None = None) -> "Attempt | None":
+        """
+        Return an attempt to be settled, `None` if the breaker lets nothing through.
+
+        Args:
+            counted: The call, if the meter is to know of it.
+        """
         began = self.monotonic()
         permit = self.breaker.admit(began)
         if permit is None:
             self.turned_away += 1
+            if self.meter is not None and counted is not None:
+                self.meter.turned_away(self.rules.new, counted.context)
             return None
-        return Attempt(self, permit, began)
+        attempt = Attempt(self, permit, began)
+        if self.meter is not None and counted is not None:
+            attempt.decision, attempt.context = self.meter.decided(counted.context), counted.context
+        return attempt
 
     def settle(self, attempt: "Attempt") -> None:
         """Count what came of an attempt, and let the breaker judge it."""
         outcome, now = attempt.outcome, self.monotonic()
         self.outcomes[outcome] += 1
         self.breaker.settle(attempt.permit, outcome, now, slow=attempt.slow)
-        if self.seen is not None:
-            self.seen(outcome, attempt.took_s if attempt.took_s is not None else now - attempt.began)
+        if self.meter is not None and attempt.decision is not None:
+            self.meter.settled(attempt.decision, self.rules.new, outcome, attempt.took_s, attempt.context)
 
     def raised_later(self, attempt: "Attempt", error: Exception) -> None:
         """Count an error of something that had answered already; a probe is judged by its first answer."""
@@ -216,13 +245,17 @@ class Attempt:
         began: By its clock.
     """
 
-    __slots__ = ("_attempts", "_failure", "began", "outcome", "permit", "slow", "took_s")
+    __slots__ = ("_attempts", "_failure", "began", "context", "decision", "outcome", "permit", "slow", "took_s")
 
     def __init__(self, attempts: Attempts, permit: Permit, began: float) -> None:
         self._attempts, self.permit, self.began = attempts, permit, began
         self.outcome = Outcome.CANCELLED
         self.slow = False
         self.took_s: float | None = None
+        """How long the new one took, if it came to an end."""
+        self.decision: Decision | None = None
+        """What the flag said, if the call is counted."""
+        self.context: AnyContext = None
         self._failure: Exception | None = None
 
     def __enter__(self) -> Self:

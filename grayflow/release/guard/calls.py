@@ -32,12 +32,14 @@ class GuardedCalls(Calls):
         if member.gives is not None:
             return super().asynchronous(member)
         name, repeatable, attempts = member.name, self._repeatable[member.name], self._attempts
-        new, enter, enter_slowly = attempts.rules.new, self.route.enter, self.route.enter_slowly
+        new, meter, enter, enter_slowly = attempts.rules.new, attempts.meter, self.route.enter, self.route.enter_slowly
 
         async def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
             use = enter() or await enter_slowly()
             if use.instance.variant == new:
                 return await attempts.run(use, Call(name, args, kwargs, repeatable=repeatable))
+            if meter is not None:
+                return await meter.run(use, name, args, kwargs)
             try:
                 return await getattr(use.value, name)(*args, **kwargs)
             finally:
@@ -48,12 +50,14 @@ class GuardedCalls(Calls):
     def synchronous(self, member: Member) -> Callable[..., Any]:
         """See `Calls`."""
         name, repeatable, attempts = member.name, self._repeatable[member.name], self._attempts
-        new, enter_now = attempts.rules.new, self.route.enter_now
+        new, meter, enter_now = attempts.rules.new, attempts.meter, self.route.enter_now
 
         def call(_: Any, /, *args: Any, **kwargs: Any) -> Any:
             use = enter_now()
             if use.instance.variant == new:
                 return attempts.run_now(use, Call(name, args, kwargs, repeatable=repeatable))
+            if meter is not None:
+                return meter.run_now(use, name, args, kwargs)
             try:
                 return getattr(use.value, name)(*args, **kwargs)
             finally:

@@ -12,12 +12,13 @@ from grayflow.client.client import Client
 from grayflow.clock import Clock
 from grayflow.core.flag import Flag
 from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.release.counters.counters import Counters
 from grayflow.release.guard.attempt import Attempts, Call, Rules
 from grayflow.release.guard.breaker import Breaker, BreakerState, Transition
 from grayflow.release.guard.calls import GuardedCalls
 from grayflow.release.guard.events import EventKind, GuardHandler, Herald
 from grayflow.release.guard.marks import Fallback, repeatable
-from grayflow.release.guard.outcome import Errors, Outcome
+from grayflow.release.guard.outcome import Errors, Outcome, checked_errors
 from grayflow.release.guard.patrol import Beat, Patrol
 from grayflow.release.guard.policy import BreakerPolicy
 from grayflow.release.guard.quorum import FleetTrip
@@ -92,6 +93,8 @@ class FallbackGuard(Generic[S]):
         safe: Names of members that only read.
         idempotent: Names of members that may be done twice.
         fleet: When the flag is switched off; needs `running`.
+        counters: Count the calls of methods of both sides, while they are running; what the old one answered for the
+            new one that failed is a failure of the new one.
         on_event: Called with each `GuardEvent`; quick and synchronous.
         clock: The time; for tests.
         random: Draws from `[0, 1)`, for jitter; for tests.
@@ -116,6 +119,7 @@ class FallbackGuard(Generic[S]):
         safe: Iterable[str] = (),
         idempotent: Iterable[str] = (),
         fleet: FleetTrip | None = None,
+        counters: Counters | None = None,
         on_event: GuardHandler | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = randomness.random,
@@ -124,6 +128,8 @@ class FallbackGuard(Generic[S]):
             raise refused("switch", switch, "give an ImplementationSwitch")
         _check_variants(switch, new, old)
         _check_policy(breaker, fleet)
+        if counters is not None and not isinstance(counters, Counters):
+            raise refused("counters", counters, "give grayflow.release.Counters(...), or leave it out")
         self.switch, self.new, self.old = switch, new, old
         rules = Rules(
             flag=switch.flag,
@@ -131,8 +137,8 @@ class FallbackGuard(Generic[S]):
             old=old,
             timeout_s=None if timeout is None else seconds("timeout", timeout),
             deadline_s=None if deadline is None else seconds("deadline", deadline),
-            failures=_errors("failures", failures),
-            ignore=_errors("ignore", ignore),
+            failures=checked_errors("failures", failures),
+            ignore=checked_errors("ignore", ignore),
             slow_call_s=None if slow_call is None else seconds("slow_call", slow_call),
         )
         self._repeatable = repeatable(switch.interface, fallback, safe, idempotent)
@@ -141,7 +147,8 @@ class FallbackGuard(Generic[S]):
         self._patrol: Patrol | None = None
         self._watched: WeakSet[Client] = WeakSet()
         self._breaker = Breaker(breaker, random=random, told=self._told)
-        self._attempts = Attempts(rules, self._breaker, switch.fixed(old), self._clock.monotonic)
+        meter = None if counters is None else counters.meter(switch.flag, rules.failures, rules.ignore)
+        self._attempts = Attempts(rules, self._breaker, switch.fixed(old), self._clock.monotonic, meter)
         self._proxy: S | None = None
 
     def proxy(self) -> S:
@@ -192,9 +199,11 @@ class FallbackGuard(Generic[S]):
         switch = self.switch
         route = switch.route() if context is None else switch.fixed(switch.rack().choose(context=context).variant)
         use = route.enter() or await route.enter_slowly()
-        asked = Call(operation, args, kwargs, repeatable=self._repeatable[operation])
+        asked = Call(operation, args, kwargs, repeatable=self._repeatable[operation], context=context)
         if use.instance.variant == self.new:
             return await self._attempts.run(use, asked)
+        if self._attempts.meter is not None:
+            return await self._attempts.meter.run(use, operation, args, kwargs, context)
         try:
             return await asked.of(use)
         finally:
@@ -327,10 +336,3 @@ def _check_policy(breaker: Any, fleet: Any) -> None:
         raise refused("breaker", breaker, "give grayflow.release.BreakerPolicy(...)")
     if fleet is not None and not isinstance(fleet, FleetTrip):
         raise refused("fleet", fleet, "give grayflow.release.FleetTrip(...), or leave it out")
-
-
-def _errors(name: str, given: Any) -> Errors:
-    kinds = given if isinstance(given, tuple) else (given,)
-    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-        raise refused(name, given, "give classes of exceptions, such as (OSError, TimeoutError)")
-    return kinds

@@ -6,8 +6,11 @@ that went away (`cancelled`) and an outage that the old side shares (`both_faile
 """
 
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["Errors", "Outcome", "classify"]
+from grayflow.store.given import refused
+
+__all__ = ["Errors", "Outcome", "checked_errors", "classify"]
 
 Errors = tuple[type[Exception], ...]
 """Classes of exceptions."""
@@ -39,3 +42,16 @@ def classify(error: Exception, failures: Errors, ignore: Errors) -> Outcome:
         ignore: What does not, even so.
     """
     return Outcome.FAILURE if isinstance(error, failures) and not isinstance(error, ignore) else Outcome.IGNORED
+
+
+def checked_errors(name: str, given: Any) -> Errors:
+    """
+    Return classes of exceptions; one alone may be given as it is.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    kinds = given if isinstance(given, tuple) else (given,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        raise refused(name, given, "give classes of exceptions, such as (OSError, TimeoutError)")
+    return kinds
