@@ -178,7 +178,6 @@ class Engine:
             return
         fence, step = self._hold.fence, self._atom.sequence[index]
         facts = await self._prober.do(self.run, index, fence)
-        await self._record_cancel()
         wait_s = step.retry.wait_s(self.run.steps[index].attempts, self._random)
         now = self._hold.time.now()
         await self._update(lambda run: moves.done(run, step, index, facts, fence=fence, now=now, wait_s=wait_s))

@@ -9,8 +9,11 @@ import pytest
 
 from grayflow import MemoryStore
 from grayflow.release.atom.atoms import Atoms
+from grayflow.release.atom.desk import Desk
 from grayflow.release.atom.errors import AtomRolledBack
+from grayflow.release.atom.journal import BoardJournal
 from grayflow.release.atom.model import StepCall
+from grayflow.testing import FakeClock
 from tests.lifetimes.census import Census, as_before
 from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
 from tests.release.atom.bench import Bench, opened
@@ -93,6 +96,8 @@ async def test_cancelled_during_any_step_so_often_everything_is_undone(
     assert bench.state == "before"
     assert one.run.cancel is not None
     assert one.run.cancel.reason == "its caller was cancelled"
+    assert one.run.error is not None
+    assert one.run.error.kind == "Cancelled"
     assert [entry for entry in bench.log if entry.startswith("undo")] == [
         f"undo {done}" for done in reversed(NAMES[: NAMES.index(name) + 1])
     ]
@@ -238,6 +243,51 @@ async def test_somebody_elsewhere_cancels_a_run(bench: Bench) -> None:
             await task
 
     assert bench.state == "before"
+
+
+async def test_who_is_cancelled_while_the_lease_is_renewed_before_a_step_does_not_begin_it(bench: Bench) -> None:
+    clock = FakeClock()
+
+    class Slow(BoardJournal):
+        """Time passes before each step, and a lease is renewed when it is told to be."""
+
+        asked, open = anyio.Event(), anyio.Event()
+
+        async def put(self, run_id: str, value: bytes, **options: Any) -> Any:
+            written = await super().put(run_id, value, **options)
+            if b'"state":"intent"' in value:
+                clock._move_to(clock._monotonic + 14_000_000_000)
+            return written
+
+        async def renew(self, run_id: str, **options: Any) -> bool:
+            self.asked.set()
+            await self.open.wait()
+            return await super().renew(run_id, **options)
+
+    async with Atoms(Slow(MemoryStore(clock=clock)), recover_every=None, lease=15, clock=clock) as atoms:
+        task = asyncio.get_running_loop().create_task(atoms.run(bench.atom("link"), run_id="r"))
+        await Slow.asked.wait()
+        task.cancel()
+        await anyio.wait_all_tasks_blocked()
+        Slow.open.set()
+        await asyncio.wait({task})
+
+    assert task.cancelled()
+    assert (bench.count("do link"), bench.states["link"]) == (0, "old")
+
+
+@pytest.mark.parametrize("policy", ["undo", "finish"])
+async def test_a_run_that_is_cancelled_while_its_success_is_recorded_is_undone(bench: Bench, policy: str) -> None:
+    class Cancelled(BoardJournal):
+        async def put(self, run_id: str, value: bytes, **options: Any) -> Any:
+            if b'"outcome":"succeeded"' in value and b'"cancel"' not in value:
+                await Desk(self, actor="ben").cancel(run_id)
+            return await super().put(run_id, value, **options)
+
+    async with Atoms(Cancelled(MemoryStore()), recover_every=None) as atoms:
+        result = await atoms.run(bench.atom("link", "open", on_cancel=policy), raise_=False)
+
+    assert (result.outcome, bench.state) == (("rolled_back", "before") if policy == "undo" else ("succeeded", "after"))
 
 
 async def test_the_undo_is_not_interrupted_by_a_cancellation_that_comes_later(bench: Bench) -> None:

@@ -269,6 +269,16 @@ def test_the_first_who_cancels_is_the_one_who_did() -> None:
     assert moves.cancelled_by(run, Cancel(actor="eve")) is run
 
 
+def test_a_parked_run_is_resumed_with_all_attempts() -> None:
+    run = undo_failing(an_atom({"undo_retry": Retry(attempts=2)}), undos=2)
+    run = structs.replace(run, outcome="rollback_failed", finished=9, recoveries=2)
+
+    run = moves.resumed(run, actor="ann")
+
+    assert (run.outcome, run.direction, run.finished, run.recoveries, run.resumed_by) == (None, "back", 0, 0, "ann")
+    assert (run.steps[0].state, run.steps[0].undos) == ("failed", 0)
+
+
 def test_a_step_that_is_waived_keeps_who_and_why() -> None:
     run = at(structs.replace(a_run(an_atom()), outcome="rollback_failed"), 0, state="undo_failed")
 

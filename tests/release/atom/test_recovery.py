@@ -18,6 +18,7 @@ from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.journal import ATOMS, BoardJournal
 from grayflow.release.atom.model import Atom
 from grayflow.release.atom.record import Run, StepRecord
+from grayflow.release.atom.recovery import Registry
 from grayflow.testing import FakeClock, Faulty
 from tests.lifetimes.census import Census, as_before
 from tests.release.atom.bench import Bench, opened
@@ -244,6 +245,15 @@ async def test_a_record_that_no_release_can_read_is_told_once_and_keeps_nobody_f
     ]
 
 
+def test_the_code_of_a_run_is_that_of_its_version_else_the_newest(bench: Bench) -> None:
+    registry = Registry(bench.atom("link", version=version) for version in (2, 3, 1))
+
+    found = {version: registry.find("deploy", version) for version in (1, 2, 3, 4)}
+
+    assert {version: atom.version for version, atom in found.items() if atom is not None} == {1: 1, 2: 2, 3: 3, 4: 3}
+    assert registry.find("another", 1) is None
+
+
 # Overtaken
 
 
@@ -297,6 +307,30 @@ async def test_who_was_overtaken_before_a_step_does_not_begin_it(bench: Bench) -
     assert result.outcome == "succeeded"
     assert not [entry for entry in bench.log[bench.log.index("woken") :] if entry.startswith(("do", "undo"))]
     assert bench.count("do open") == 1
+
+
+async def test_who_was_overtaken_by_somebody_who_has_written_nothing_yet_records_nothing_more(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, others = MemoryStore(), []
+
+    class Overtaken(BoardJournal):
+        async def put(self, run_id: str, value: bytes, **options: Any) -> Any:
+            if b'"link","state":"done"' in value and not others:
+                held = await self.get(run_id)
+                await self.release(run_id, fence=held.lease.fence)  # as if it had ended
+                others.append(await self.claim(run_id, "another", span=60))
+            return await super().put(run_id, value, **options)
+
+    async with Atoms(Overtaken(store), recover_every=None, lease=1) as atoms, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: atoms.run(bench.atom("link", "open"), run_id="r", raise_=False))
+        await condition(lambda: "was taken over by another process" in caplog.text)
+        (one,) = await atoms.runs()
+        assert [step.state for step in one.run.steps] == ["intent", "pending"]
+        await store.board.release(ATOMS, "r", fence=others[0].lease.fence)
+
+    assert bench.count("do open") == 0
+    assert bench.state == "before"
 
 
 # The journal on a bad day
@@ -420,6 +454,17 @@ async def test_leaving_waits_for_the_step_and_leaves_the_run_for_others(bench: B
             (result,) = await atoms.recover()
 
     assert (result.outcome, bench.state) == ("rolled_back", "before")
+
+
+async def test_leaving_during_the_last_step_still_records_that_it_succeeded(bench: Bench) -> None:
+    async with MemoryStore() as store:
+        gate = bench.gate("do open")
+        async with opened(store) as atoms:
+            task = asyncio.get_running_loop().create_task(atoms.run(bench.atom("link", "open"), run_id="r"))
+            await gate.reached.wait()
+            asyncio.get_running_loop().call_soon(gate.open.set)
+
+        assert (await task).outcome == "succeeded"
 
 
 async def test_leaving_waits_for_an_undo_to_its_end(bench: Bench) -> None:
