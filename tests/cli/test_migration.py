@@ -176,7 +176,7 @@ def test_the_status_shows_what_services_do(cli: Cli, tmp_path: Path):
         async with Client(cli.url, name="shop") as flags, orders.running(flags):
             await orders.get(order("k"))
             engine = orders._open()
-            await engine.journal.announce("copy", "k", 1)
+            await engine.journal.announce("k")
             with anyio.fail_after(20):
                 while not (await anyio.to_thread.run_sync(shown))["processes"]:
                     await engine.watch.flush()

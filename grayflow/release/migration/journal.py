@@ -7,7 +7,6 @@ process that is killed in between leaves it, and no writer takes out another's.
 
 import logging
 from collections.abc import Collection, Sequence
-from typing import Literal
 from uuid import uuid4
 
 import msgspec
@@ -20,16 +19,11 @@ __all__ = ["Announced", "Journal"]
 
 log = logging.getLogger("grayflow.release")
 
-Intent = Literal["copy", "delete"]
-
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
     """One write that was begun."""
 
     member: str
-    intent: Intent
-    version: int
-    """Of the row; for a delete, up to which it goes."""
     key: str
     since: int = 0
     """Nanoseconds since the epoch, by the board's clock."""
@@ -48,14 +42,14 @@ class Journal:
         self._board, self._name = board, name
         self._dirty, self._dead = f"migrations:{name}:dirty", f"migrations:{name}:dead"
 
-    async def announce(self, intent: Intent, key: str, version: int) -> str:
+    async def announce(self, key: str) -> str:
         """
         Announce a write, and return what `finished` takes.
 
         Raises:
             NotAnnouncedError: the board did not take it, so the write must not be begun.
         """
-        member = f"{uuid4().hex}:{intent}:{version}:{key}"
+        member = f"{uuid4().hex}:{key}"
         try:
             await self._board.add(self._dirty, (member,))
         except StoreError as error:
@@ -104,11 +98,5 @@ class Journal:
 
 
 def _read(member: str, since: int) -> Announced | None:
-    parts = member.split(":", 3)
-    if len(parts) != 4 or not parts[2].isdecimal():
-        return None  # a later release's
-    try:
-        intent = msgspec.convert(parts[1], Intent)
-    except msgspec.ValidationError:
-        return None
-    return Announced(member=member, intent=intent, version=int(parts[2]), key=parts[3], since=since)
+    token, colon, key = member.partition(":")
+    return Announced(member=member, key=key, since=since) if token and colon and key else None

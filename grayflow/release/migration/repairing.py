@@ -16,7 +16,6 @@ from grayflow.clock import Clock
 from grayflow.release.migration.journal import Announced, Journal
 from grayflow.release.migration.ledger import REPAIR, Ledger
 from grayflow.release.migration.pair import Pair
-from grayflow.release.migration.rules import Side
 from grayflow.release.migration.setup import Setup
 
 __all__ = ["Repaired", "Repairer"]
@@ -118,19 +117,13 @@ class Repairer(Generic[R]):
     async def _repair(self, key: str, announced: list[Announced]) -> Exception | None:
         """Repair a row; return what a store raised."""
         try:
-            await self._bring_together(key, announced)
+            await self._pair.settle(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other rows are repaired
             return error
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         await self._journal.finished([one.member for one in announced])
         return None
-
-    async def _bring_together(self, key: str, announced: Sequence[Announced]) -> None:
-        deletes = [one.version for one in announced if one.intent == "delete"]
-        for side in (Side.NEW, Side.OLD) if deletes else ():
-            await self._pair.within(self._pair.store(side).delete_if_not_newer(key, max(deletes)))
-        await self._pair.settle(key)
 
     async def _note(self, failures: Sequence[tuple[str, list[Announced], Exception]], *, away: bool) -> None:
         """Let rows wait that failed, longer and longer; give up those that fail while others do not."""

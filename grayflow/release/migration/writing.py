@@ -83,13 +83,14 @@ class Writer(Generic[R]):
 
     async def write(self, row: R, operation: Operation) -> Written:
         """Insert or update a row; see `Migration.insert` and `Migration.update`."""
-        key, version = self._setup.key(row), self._setup.version(row)
+        key = self._setup.key(row)
+        self._setup.version(row)  # refused before anything is written
         # Pinned, so that this process counts as one that uses the stage until the write is through.
         with self._flags.scope():
             plan = await self._plan(key, row, operation)
             if plan.mirror is Mirror.NONE:
                 return Written(plan.side, await self._first(key, row, operation, plan))
-            member = await self._journal.announce("copy", key, version)
+            member = await self._journal.announce(key)
             if self._compensation is not None:
                 return await self._compensated(member, key, row, operation, plan)
             try:
@@ -180,7 +181,7 @@ class Writer(Generic[R]):
         if len(sides) == 1:
             store = self._pair.store(sides[0])
             return Written(side, await self._pair.within(store.delete_if_not_newer(key, version)))
-        member = await self._journal.announce("delete", key, version)
+        member = await self._journal.announce(key)
         failed: Exception | None = None
         applied = True
         for each in sides:

@@ -35,6 +35,7 @@ async def test_an_insert_of_a_split_migration_is_in_the_new_store_alone(bench: B
 async def test_an_insert_of_a_mirrored_migration_is_in_both(bench: Bench) -> None:
     async with bench.running("dualwrite", profile="mirrored") as orders:
         assert await orders.insert(order("k")) == Written(Side.OLD, applied=True, mirrored=True)
+        assert (await orders.status()).unfinished == 0
 
     assert await bench.rows("old") == await bench.rows("new") == {"k": order("k")}
 
@@ -205,6 +206,20 @@ class Broken:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._board, name)
+
+
+async def test_a_copy_of_a_row_that_was_deleted_meanwhile_deletes_the_other(bench: Bench) -> None:
+    """By a process that has not heard of the migration yet, and knows the old store only."""
+    async with bench.running("dualwrite") as orders:
+        await bench.seed(old=(order("k"),), new=(order("k"),))
+        gate = bench.old.gate("get")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(orders.update, order("k", 2))
+            await gate.reached.wait()
+            await bench.store("old").delete_if_not_newer("k", 2)
+            gate.open.set()
+
+        assert await orders.get(of("k")) is None
 
 
 # Deletes
