@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-NAMES = ("evaluate", "load", "propagation", "herd", "release")
+NAMES = ("evaluate", "load", "growth", "propagation", "idle", "herd", "release")
 
 
 def main() -> None:

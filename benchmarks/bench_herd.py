@@ -1,81 +1,102 @@
 """Five hundred clients lose their server and come back at once: what do they ask, and how long is it blocked?"""
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from redis.asyncio import Redis
-
+from benchmarks.crowds import Done, crowded
 from benchmarks.harness import Row, Table
+from benchmarks.watch import Watch
 from benchmarks.workloads import many_flags
-from grayflow import Admin, Position, SystemClock
+from grayflow import Admin, SystemClock
 from tests.servers import RedisServer
 
 __all__ = ["run"]
 
-CLIENTS, FLAGS = 500, 2_000
-PROCESSES = 2
+CLIENTS, FLAGS, MANY = 500, 2_000, 10_000
 FROZEN_S = 4.0
 NAMESPACE = "herd"
 
-Crowd = list["subprocess.Popen[str]"]
 Happening = Callable[[Admin, RedisServer], Awaitable[None]]
 
 
 def run() -> list[Table]:
-    """Measure with jitter, and without."""
-    return [asyncio.run(_measure(jitter=jitter)) for jitter in (True, False)]
+    """Measure with jitter, and without; then one client alone, with many flags."""
+    return [*(asyncio.run(_measure(jitter=jitter)) for jitter in (True, False)), asyncio.run(_alone())]
 
 
 async def _measure(*, jitter: bool) -> Table:
     rows: list[Row] = []
     with RedisServer() as server:
-        async with Admin(server.url, namespace=NAMESPACE, actor="benchmark") as admin:
-            await admin.init()
-            await admin.import_(b"[" + b",".join(many_flags(FLAGS)) + b"]")
-            async with _crowd(server.url, jitter=jitter) as crowd:
-                loads = await _all_at(crowd, await admin.store.position())
-                for name, happening in HAPPENINGS.items():
-                    await _watch(server.url)
-                    start = time.monotonic()
+        async with (
+            _filled(server, FLAGS) as admin,
+            crowded(server.url, NAMESPACE, CLIENTS, jitter=jitter) as crowd,
+        ):
+            before = await crowd.all_at(await admin.store.position())
+            for name, happening in HAPPENINGS.items():
+                start = time.monotonic()
+                with Watch(server, asking=happening is not _freeze) as watch:
                     await happening(admin, server)
-                    before, loads = loads, await _all_at(crowd, await admin.store.position())
+                    after = await crowd.all_at(await admin.store.position())
                     took_s = time.monotonic() - start
-                    longest_ms = await _longest_ms(server.url)
-                    rows += [
-                        Row(f"{name}: all equal after (s)", took_s),
-                        Row(f"{name}: whole loads", loads - before),
-                        Row(f"{name}: longest block of the server (ms)", longest_ms),
-                    ]
+                rows += _rows(name, took_s, after.since(before), watch)
+                before = after
     how = "with jitter" if jitter else "without jitter"
     return Table(f"{CLIENTS} clients and {FLAGS:,} flags come back, {how}", "see each row", tuple(rows))
 
 
-async def _watch(url: str) -> None:
-    async with Redis.from_url(url) as redis:
-        await redis.config_set("slowlog-log-slower-than", 500)
-        await redis.slowlog_reset()
+def _rows(name: str, took_s: float, done: Done, watch: Watch) -> Iterator[Row]:
+    blocked = watch.blocked
+    assert blocked is not None
+    yield Row(f"{name}: all equal after (s)", took_s)
+    yield Row(f"{name}: whole loads", done.loads)
+    yield Row(f"{name}: processor time of all clients (s)", done.cpu_s)
+    yield from _server_rows(name, watch)
 
 
-async def _longest_ms(url: str) -> float:
-    async with Redis.from_url(url) as redis:  # a connection from before was cut with the others
-        return max((entry["duration"] for entry in await redis.slowlog_get(1000)), default=0) / 1000
+def _server_rows(name: str, watch: Watch) -> Iterator[Row]:
+    blocked = watch.blocked
+    assert blocked is not None
+    how = "" if watch.exact else ", at most"
+    yield Row(f"{name}: processor time of the server (s)", blocked.server_cpu_s)
+    yield Row(f"{name}: longest command of the server, {blocked.command}{how} (ms)", blocked.longest_ms)
+    if blocked.own_ms > 1:
+        yield Row(f"{name}: that of the benchmark itself, which cuts the links (ms)", blocked.own_ms)
+    if blocked.answer_ms:
+        yield Row(f"{name}: longest wait of a PING{how} (ms)", blocked.answer_ms)
+
+
+async def _alone() -> Table:
+    rows: list[Row] = []
+    with RedisServer() as server:
+        async with _filled(server, MANY) as admin:
+            with Watch(server) as watch:
+                await admin.store.load()
+            rows += _server_rows("a whole load", watch)
+            with Watch(server) as watch:
+                await admin.init(replaces="*")
+            rows += _server_rows("grayflow init --replace", watch)
+    return Table(f"one client and {MANY:,} flags", "see each row", tuple(rows))
+
+
+@asynccontextmanager
+async def _filled(server: RedisServer, flags: int) -> AsyncIterator[Admin]:
+    async with Admin(server.url, namespace=NAMESPACE, actor="benchmark") as admin:
+        await admin.init()
+        await admin.import_(b"[" + b",".join(many_flags(flags)) + b"]")
+        yield admin
 
 
 async def _cut(_: Admin, server: RedisServer) -> None:
-    async with Redis.from_url(server.url) as redis:
-        await _kill_all(redis)
+    for kind in ("pubsub", "normal"):
+        server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
 async def _cut_and_change(admin: Admin, server: RedisServer) -> None:
-    async with Redis.from_url(server.url) as redis:
-        await _kill_all(redis)
-        for number in range(20):
-            await admin.set_percent(f"flag-{number}", number)
+    await _cut(admin, server)
+    for number in range(20):
+        await admin.set_percent(f"flag-{number}", number)
 
 
 async def _freeze(_: Admin, server: RedisServer) -> None:
@@ -94,41 +115,3 @@ HAPPENINGS: dict[str, Happening] = {
     f"frozen {FROZEN_S:g} s": _freeze,
     "another epoch": _replace,
 }
-
-
-async def _kill_all(redis: "Redis[Any]") -> None:
-    await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-    await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-
-
-@asynccontextmanager
-async def _crowd(url: str, *, jitter: bool) -> AsyncIterator[Crowd]:
-    how = "jitter" if jitter else "none"
-    command = [sys.executable, "-m", "benchmarks.crowd", url, NAMESPACE, str(CLIENTS // PROCESSES), how]
-    crowd = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
-        for _ in range(PROCESSES)
-    ]
-    try:
-        for process in crowd:
-            assert await _line(process) == "ready"
-        yield crowd
-    finally:
-        for process in crowd:
-            process.kill()
-            process.communicate()
-
-
-async def _all_at(crowd: Crowd, position: Position) -> int:
-    """Wait until all clients are there, and return how often they have loaded everything."""
-    for process in crowd:
-        assert process.stdin is not None
-        process.stdin.write(f"{position.token()}\n")
-        process.stdin.flush()
-    answers = await asyncio.gather(*(_line(process) for process in crowd))
-    return sum(int(answer.split()[1]) for answer in answers)
-
-
-async def _line(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return (await asyncio.to_thread(process.stdout.readline)).strip()
