@@ -26,7 +26,9 @@ def run(command: list[str], cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("block", PROGRAMS, ids=["twelve lines", "with Redis", "cleanup", "two implementations", "atom"])
+@pytest.mark.parametrize(
+    "block", PROGRAMS, ids=["twelve lines", "with Redis", "cleanup", "two implementations", "atom", "migration"]
+)
 def test_a_python_block_runs_as_printed(block: str, tmp_path: Path, redis_url: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(block.replace(SERVER, redis_url))
