@@ -32,12 +32,14 @@ class Plot(NamedTuple):
     lines: dict[str, str]
     """Label -> how the title of its table begins."""
     logarithmic_up: bool = False
+    logarithmic_across: bool = True
 
 
 GROWTH = (
     Plot(
         "evaluation-rules", "rules, of which the last matches", "ns for a decision",
         {"one attribute": "evaluation against rules,", "four attributes": "evaluation against rules of"},
+        logarithmic_across=False,
     ),
     Plot("evaluation-list", "ids in the list", "ns for a decision", {"listed": "evaluation against ids"}),
     Plot("evaluation-flags", "flags in the snapshot", "ns for a decision", {"one of them": "evaluation against flags"}),
@@ -81,8 +83,12 @@ def _draw(folder: Path, plot: Plot, lines: dict[str, Points]) -> None:
     figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
     for label, points in lines.items():
         axes.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=label)
-    axes.set(xscale="log", yscale="log" if plot.logarithmic_up else "linear", xlabel=plot.across, ylabel=plot.up)
-    if not plot.logarithmic_up:
+    axes.set(xlabel=plot.across, ylabel=plot.up)
+    if plot.logarithmic_across:
+        axes.set_xscale("log")
+    if plot.logarithmic_up:
+        axes.set_yscale("log")
+    else:
         axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
