@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from grayflow.cli import checking, documents, fleet, reading, rights, switching, watching
+from grayflow.cli import checking, documents, fleet, reading, rights, stats, switching, watching
 from grayflow.cli.atoms import atoms_group
 from grayflow.cli.command import Before, Namespace, Url, command, ended
 from grayflow.cli.exits import EXITS
@@ -47,6 +47,7 @@ _COMMANDS = (
             ("explain", reading.explain),
             ("watch", watching.watch),
             ("fleet", fleet.fleet),
+            ("stats", stats.stats),
         ),
     ),
     (

@@ -13,7 +13,7 @@ from tests.cli.kit import Cli
 
 COMMANDS = [
     "init put on off percent target list show history diff rollback explain watch lint stale export import doctor demo",
-    "archive delete acl fleet jobs atoms migration scan codegen",
+    "archive delete acl fleet stats jobs atoms migration scan codegen",
 ]
 NAMES = " ".join(COMMANDS).split()
 
@@ -51,7 +51,9 @@ def test_every_command_takes_the_store_behind_its_name(name: str):
     assert {"--url", "--namespace"} <= options
 
 
-@pytest.mark.parametrize("name", ["list", "show", "history", "diff", "explain", "watch", "stale", "lint", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["list", "show", "history", "diff", "explain", "watch", "stats", "stale", "lint", "doctor"]
+)
 def test_every_reading_command_speaks_json(name: str):
     assert "--json" in {option for parameter in get_command(build()).commands[name].params for option in parameter.opts}
 
