@@ -143,9 +143,9 @@ async def rows_of(store: Any) -> dict[str, Order]:
     return {row.order_id: row for row in await store.scan(None, 1_000_000)}
 
 
-async def until(condition: Callable[[], Any]) -> None:
+async def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
     """Wait until an async condition holds."""
-    with anyio.fail_after(PATIENCE_S):
+    with anyio.fail_after(patience_s):
         while not await condition():
             await SystemClock().sleep(0.005)
 
