@@ -22,7 +22,7 @@ from grayflow.core.calendar import from_datetime
 from grayflow.core.context import Context
 from grayflow.core.decision import Decision, Reason
 from grayflow.core.flag import Bucket, Flag, Kind, Rule, Segment, Split
-from grayflow.core.ids import id_text
+from grayflow.core.ids import id_texts
 from grayflow.core.joining import size
 from grayflow.core.needs import Instant
 from grayflow.core.outcomes import Outcomes
@@ -116,7 +116,7 @@ class _FlagWriter(Writer):
     def targets(self) -> None:
         decisions: dict[str | None, Decision] = {}
         for variant, ids in self._flag.targets.items():
-            decisions |= dict.fromkeys(map(id_text, ids), self._outcomes.make(variant, Reason.TARGETING_MATCH))
+            decisions |= dict.fromkeys(id_texts(ids), self._outcomes.make(variant, Reason.TARGETING_MATCH))
         # An absent id is None, which is no id in the table.
         self.serve(f"{self.constant(decisions)}.get({self.unit(self._scope.by, hashed=False)})")
 
@@ -231,9 +231,8 @@ class _SegmentWriter(Writer):
             "user_id" if segment.by is None else segment.by, segment.key if segment.salt is None else segment.salt
         )
         if segment.include or segment.exclude:
-            members = dict.fromkeys(map(id_text, segment.include), True) | dict.fromkeys(
-                map(id_text, segment.exclude), False
-            )
+            members = dict.fromkeys(id_texts(segment.include), True)
+            members.update(dict.fromkeys(id_texts(segment.exclude), False))
             found, table = self.temporary(), self.constant(members)
             self.line(f"{found} = {table}.get({self.unit(scope.by, hashed=False)})")
             self.line(f"if {found} is not None: return {found}")

@@ -7,7 +7,7 @@ form (a float, a boolean, bytes, a lone surrogate that no other host could encod
 
 from typing import Any
 
-__all__ = ["id_text"]
+__all__ = ["id_text", "id_texts"]
 
 
 def id_text(value: Any) -> str | None:
@@ -29,3 +29,13 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def id_texts(ids: tuple[str | int, ...]) -> tuple[str | None, ...]:
+    """
+    Return the text forms of the ids of a decoded document.
+
+    Those of the usual list, all of it text, are the list itself: no JSON that decodes holds what cannot be encoded. A
+    hundred thousand calls would stop the event loop.
+    """
+    return ids if set(map(type, ids)) <= {str} else tuple(map(id_text, ids))  # type: ignore[return-value]

@@ -8,7 +8,7 @@ Every document of every load is checked here, so a sound one is walked once and 
 in a part comes with its path inside that part, and whoever holds the part puts its own place before it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -27,12 +27,11 @@ from grayflow.core.flag import (
     Flag,
     FlagIs,
     Not,
-    Rule,
     Segment,
     ServeOnFailure,
     Split,
 )
-from grayflow.core.ids import id_text
+from grayflow.core.ids import id_texts
 
 __all__ = [
     "Found",
@@ -47,6 +46,9 @@ __all__ = [
 
 Found = tuple[str, str]
 """Path in the document, and what is wrong there."""
+
+_Look = Callable[[Condition], Iterable[Found]]
+"""Finds what is wrong with one condition, those inside it aside."""
 
 
 _MOST = 50
@@ -101,19 +103,15 @@ def flag_problems(flag: Flag) -> Iterator[Found]:
             yield f"on_failure.variant{path}", message
     if flag.targets:
         yield from _target_problems(flag)
-    for path, message in _condition_problems(flag.requires) if flag.requires else ():
-        yield f"requires{path}", message
-    for index, rule in enumerate(flag.rules):
-        for path, message in _rule_problems(flag, rule):
-            yield f"rules[{index}].{path}", message
+    yield from _rule_problems(flag)
+    yield from _in_conditions(flag, _condition_problems)
 
 
 def segment_problems(segment: Segment) -> Iterator[Found]:
     """Yield what is wrong with a segment's document."""
-    for path, message in _condition_problems(segment.when or ()):
-        yield f"when{path}", message
+    yield from _in_conditions(segment, _condition_problems)
     for name in ("include", "exclude"):
-        yield from _id_problems(getattr(segment, name), name)
+        yield from _id_problems(id_texts(getattr(segment, name)), name)
 
 
 def _variant_problems(flag: Flag) -> Iterator[Found]:
@@ -144,13 +142,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _rule_problems(flag: Flag, rule: Rule) -> Iterator[Found]:
-    for path, message in _serve_problems(flag, rule.serve):
-        yield f"serve{path}", message
-    if rule.percent is not None and abs((slots := rule.percent * 1000) - round(slots)) > 1e-6:
-        yield "percent", f"{rule.percent} has more than three decimals"
-    for path, message in _condition_problems(rule.when) if rule.when else ():
-        yield f"when{path}", message
+def _rule_problems(flag: Flag) -> Iterator[Found]:
+    for index, rule in enumerate(flag.rules):
+        for path, message in _serve_problems(flag, rule.serve):
+            yield f"rules[{index}].serve{path}", message
+        if rule.percent is not None and abs((slots := rule.percent * 1000) - round(slots)) > 1e-6:
+            yield f"rules[{index}].percent", f"{rule.percent} has more than three decimals"
 
 
 def _serve_problems(flag: Flag, serve: str | Split | None | UnsetType) -> Iterable[Found]:
@@ -191,74 +188,73 @@ def _range_problems(ranges: Iterable[tuple[int, int]], *, sized: bool) -> Iterat
 
 
 def _target_problems(flag: Flag) -> Iterator[Found]:
-    owners: dict[str, str] = {}
+    owners: dict[str | None, str] = {}
     for variant, ids in flag.targets.items():
-        path = f"targets.{variant}"
+        path, units = f"targets.{variant}", id_texts(ids)
         if variant not in flag.variants:
             yield path, f"there is no variant {variant!r}; the variants are {_names(flag)}"
-        yield from _id_problems(ids, path)
-        for unit in map(id_text, ids):
-            if unit is not None and owners.setdefault(unit, variant) != variant:
-                yield path, f"the id {unit!r} is listed under {owners[unit]!r} too; one id gets one variant"
+        yield from _id_problems(units, path)
+        if not owners.keys().isdisjoint(units):
+            for unit in units:
+                if unit is not None and unit in owners:
+                    yield path, f"the id {unit!r} is listed under {owners[unit]!r} too; one id gets one variant"
+        if len(flag.targets) > 1:
+            owners = {**dict.fromkeys(units, variant), **owners}
 
 
-def _id_problems(ids: Iterable[str | int], path: str) -> Iterator[Found]:
-    for index, unit in enumerate(ids):
-        if id_text(unit) is None:
-            yield f"{path}[{index}]", "this cannot be an id; ids are text or whole numbers"
+def _id_problems(units: tuple[str | None, ...], path: str) -> Iterator[Found]:
+    if None in units:
+        for index, unit in enumerate(units):
+            if unit is None:
+                yield f"{path}[{index}]", "this cannot be an id; ids are text or whole numbers"
 
 
-def _condition_problems(conditions: Iterable[Condition]) -> Iterator[Found]:
+def _in_conditions(document: Flag | Segment, look: _Look) -> Iterator[Found]:
+    """Yield what is found in the conditions of a document."""
+    if isinstance(document, Segment):
+        for path, message in _found(document.when or (), look):
+            yield f"when{path}", message
+        return
+    for path, message in _found(document.requires, look) if document.requires else ():
+        yield f"requires{path}", message
+    for index, rule in enumerate(document.rules):
+        for path, message in _found(rule.when, look) if rule.when else ():
+            yield f"rules[{index}].when{path}", message
+
+
+def _found(conditions: Iterable[Condition], look: _Look) -> Iterator[Found]:
     for index, condition in enumerate(conditions):
-        # Most conditions are comparisons, which can only be wrong in ways that their types say.
-        if type(condition) is not Attribute:
-            for path, message in _PROBLEMS.get(type(condition), _none)(condition):
-                yield f"[{index}]{path}", message
+        for path, message in look(condition):
+            yield f"[{index}]{path}", message
+        if type(condition) is All or type(condition) is AnyOf:
+            for path, message in _found(condition.of, look):
+                yield f"[{index}].of{path}", message
+        elif type(condition) is Not:
+            for path, message in _found((condition.of,), look):
+                yield f"[{index}].of{path.removeprefix('[0]')}", message  # of one condition, so it has no index
 
 
-def _none(_: Condition) -> Iterable[Found]:
+def _condition_problems(condition: Condition) -> Iterable[Found]:
+    if type(condition) is Bucket:
+        return _range_problems(condition.ranges, sized=condition.hash is None)
+    if type(condition) is FlagIs and condition.off and condition.variants is not None:
+        return [("", "either `off` or `variants` can be asked for, not both")]
     return ()
-
-
-def _bucket_problems(bucket: Bucket) -> Iterator[Found]:
-    return _range_problems(bucket.ranges, sized=bucket.hash is None)
-
-
-def _flag_is_problems(condition: FlagIs) -> Iterator[Found]:
-    if condition.off and condition.variants is not None:
-        yield "", "either `off` or `variants` can be asked for, not both"
-
-
-def _joined_problems(condition: All | AnyOf) -> Iterator[Found]:
-    return ((f".of{path}", message) for path, message in _condition_problems(condition.of))
-
-
-def _not_problems(condition: Not) -> Iterator[Found]:
-    # One condition, which has no index.
-    return ((f".of{path.removeprefix('[0]')}", message) for path, message in _condition_problems((condition.of,)))
-
-
-_PROBLEMS: Mapping[type, Callable[[Any], Iterable[Found]]] = {
-    Bucket: _bucket_problems,
-    FlagIs: _flag_is_problems,
-    All: _joined_problems,
-    AnyOf: _joined_problems,
-    Not: _not_problems,
-}
 
 
 def degradations(document: Flag | Segment, extensions: Extensions) -> list[Found]:
     """Return what makes conditions or splits of a decoded document answer less than was meant."""
-    found: list[Found] = []
-    for path, condition in all_conditions(document):
-        if isinstance(condition, Attribute):
-            asked = comparison(condition, extensions.operators)
-            found += [(f"{path}.{inner}", message) for inner, message in asked.problems]
-        elif isinstance(condition, Bucket):
-            found += _hash_problems(condition.hash, condition.ranges, path, extensions)
+
+    def look(condition: Condition) -> Iterable[Found]:
+        if type(condition) is Attribute:
+            problems = comparison(condition, extensions.operators).problems
+            return [(f".{path}", message) for path, message in problems] if problems else ()
+        return _hash_problems(condition.hash, condition.ranges, extensions) if type(condition) is Bucket else ()
+
+    found = list(_in_conditions(document, look))
     if isinstance(document, Flag):
-        for path, split in _splits(document):
-            found += _split_degradations(split, path, extensions)
+        for place, split in _splits(document):
+            found += [(f"{place}{path}", message) for path, message in _split_degradations(split, extensions)]
     return found
 
 
@@ -272,32 +268,31 @@ def foreign_hashes(document: Flag | Segment) -> Iterator[Found]:
 
 
 def _splits(flag: Flag) -> Iterator[tuple[str, Split]]:
-    serves = [("otherwise", flag.otherwise_serves)]
-    serves += [(f"rules[{index}].serve", flag.rule_serves(rule)) for index, rule in enumerate(flag.rules)]
-    return ((path, serve) for path, serve in serves if isinstance(serve, Split))
+    if type(flag.otherwise) is Split:
+        yield "otherwise", flag.otherwise
+    for index, rule in enumerate(flag.rules):
+        if type(rule.serve) is Split:
+            yield f"rules[{index}].serve", rule.serve
 
 
-def _split_degradations(split: Split, path: str, extensions: Extensions) -> list[Found]:
-    ranges = [(low, high) for _, low, high in split.ranges or ()]
-    found = _hash_problems(split.hash, ranges, path, extensions)
+def _split_degradations(split: Split, extensions: Extensions) -> list[Found]:
+    found = _hash_problems(split.hash, [(low, high) for _, low, high in split.ranges or ()], extensions)
     if not found and split.hash is not None and split.weights is not None:
         size, total = extensions.hashes[split.hash].size, sum(weight for _, weight in split.weights)
         if total != size:
-            found.append((f"{path}.weights", f"the weights add up to {total}; the hash {split.hash!r} has {size}"))
+            found.append((".weights", f"the weights add up to {total}; the hash {split.hash!r} has {size}"))
     return found
 
 
-def _hash_problems(
-    name: str | None, ranges: Iterable[tuple[int, int]], path: str, extensions: Extensions
-) -> list[Found]:
+def _hash_problems(name: str | None, ranges: Iterable[tuple[int, int]], extensions: Extensions) -> list[Found]:
     if name is None:
         return []
     if name not in extensions.hashes:
         known = ", ".join(sorted(extensions.hashes)) or "none"
-        return [(f"{path}.hash", f"there is no hash {name!r}; the extensions given have: {known}")]
+        return [(".hash", f"there is no hash {name!r}; the extensions given have: {known}")]
     size = extensions.hashes[name].size
     return [
-        (f"{path}.ranges[{index}]", f"the range ends at {high}; the hash {name!r} has {size} slots")
+        (f".ranges[{index}]", f"the range ends at {high}; the hash {name!r} has {size} slots")
         for index, (_, high) in enumerate(ranges)
         if high > size
     ]
