@@ -137,9 +137,13 @@ class Patrol:
             loop.call_soon_threadsafe(self._wake.set)
 
     def look(self) -> None:
-        """The flag has changed: a breaker that had reasons before a switch-off begins anew after it."""
+        """
+        The flag has changed: after a switch-off a breaker begins anew.
+
+        A closed one as well: failures from before could open it as soon as the successes beside them are forgotten.
+        """
         before, self._reachable = self._reachable, self._is_reachable()
-        if self._reachable and not before and self._beat.breaker.state in _OPEN:
+        if self._reachable and not before and self._beat.breaker.state is not BreakerState.ISOLATED:
             self._beat.breaker.reset("the flag serves it again")
 
     async def order(self, *, isolate: bool) -> None:

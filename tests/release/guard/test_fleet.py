@@ -287,6 +287,26 @@ async def test_switched_on_again_breakers_begin_anew(fleet: Fleet) -> None:
     assert not any(process.open for process in processes)
 
 
+async def test_switched_on_again_a_closed_breaker_has_forgotten_what_was_before_as_well(
+    fleet: Fleet, clock: FakeClock
+) -> None:
+    (process,) = await fleet.start(1)
+    await clock.advance(20)
+    process.new.broken = True
+    await process.work(19)
+    assert not process.open
+    await fleet.admin.switch_off("shelf", reason="it is broken")
+    await clock.advance(10)  # now only failures are left of the last 30 s
+    process.new.broken = False
+
+    await fleet.admin.switch_on("shelf", reason="mended")
+    await clock.advance(0.1)
+    await process.work(5)
+
+    assert await process.guard.proxy().get("k") == "new"
+    assert not process.open
+
+
 async def test_somebody_who_changes_the_flag_at_that_moment_knew_better(
     store: MemoryStore, admin: Admin, clock: FakeClock
 ) -> None:
