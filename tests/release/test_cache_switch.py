@@ -24,7 +24,7 @@ def test_a_cache_is_replaced_breaks_and_is_taken_back_and_users_see_nothing(redi
         check=False,
     )
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     *told, end = ran.stdout.splitlines()
     assert [line.partition(".")[0] for line in told] == [str(number) for number in range(1, 10)]
     numbers = [[int(each) for each in re.findall(r"\b\d+\b", line)] for line in told]
