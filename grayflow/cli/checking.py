@@ -48,7 +48,8 @@ async def lint(
     """
     context_type, foreign = context_type_named(context), extensions_named(extensions)
     flags, segments, broken = _in_file(file) if file is not None else await _in_store(session)
-    found = findings_of(flags, segments, context_type=context_type, extensions=foreign, now=SystemClock().now())
+    with session.working(f"looking at {counted(len(flags) + len(segments), 'document')}"):
+        found = findings_of(flags, segments, context_type=context_type, extensions=foreign, now=SystemClock().now())
     found = (*map(_finding, broken), *found)
     if as_json:
         session.json(found)
@@ -78,8 +79,9 @@ def _in_file(name: str) -> Documents:
 
 
 async def _in_store(session: Session) -> Documents:
-    async with session.reading() as admin:
-        snapshot = await admin.snapshot()
+    with session.working("reading the store"):
+        async with session.reading() as admin:
+            snapshot = await admin.snapshot()
     return (
         [entry.flag for _, entry in sorted(snapshot.flags.items()) if entry.flag is not None],
         [entry.segment for _, entry in sorted(snapshot.segments.items()) if entry.segment is not None],
@@ -114,7 +116,11 @@ async def doctor(session: Session, *, extensions: ExtensionsName = None, as_json
     Each finding comes with its remedy. Exits with 3 if the store cannot be used, with 1 if something else is wrong;
     warnings do not count. What this user may not ask the server is unknown: ask again as its administrator.
     """
-    checks = await examine(session.store(), extensions_named(extensions))
+    foreign = extensions_named(extensions)
+    with session.working("examining the store") as told:
+        checks = await examine(
+            session.store(), foreign, told=lambda name: told(f"examining the store: {name} is known")
+        )
     if as_json:
         session.json([{"check": one.name, **one.shape()} for one in checks])
     else:

@@ -144,14 +144,16 @@ async def export(
     check_target(to, format_)
     as_format = "json" if to is not None else _format(format_, file) or _default_format(file)
     if last_good is None:
-        async with session.reading() as admin:
-            state = await admin.state()
+        with session.working("reading the store"):
+            async with session.reading() as admin:
+                state = await admin.state()
     else:
         kept = await to_thread.run_sync(_kept, last_good)
         state, where = kept.state, f"namespace {kept.namespace!r}, revision {kept.state.position.revision}"
         session.note(f"{last_good!r} holds {where}, last known to be the store's at {moment(kept.saved_at)}")
     if to is None:
-        text = await to_thread.run_sync(export_text, state, as_format)
+        with session.working(f"writing {counted(len(state.flags), 'flag')}"):
+            text = await to_thread.run_sync(export_text, state, as_format)
     else:
         moved = moved_out(state)
         tell_remarks(session, moved.remarks)

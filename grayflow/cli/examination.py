@@ -1,6 +1,6 @@
 """What `doctor` looks at, one check after the other; each says what it found and what to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from typing import Any, Literal
 from uuid import uuid4
@@ -46,12 +46,22 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         return {"status": self.status, "found": self.found, "remedy": self.remedy}
 
 
-async def examine(store: Store, extensions: Extensions | None) -> tuple[Check, ...]:
-    """Look at everything that can be looked at; what is out of reach ends the round."""
+async def examine(
+    store: Store, extensions: Extensions | None, *, told: Callable[[str], object] = str
+) -> tuple[Check, ...]:
+    """
+    Look at everything that can be looked at; what is out of reach ends the round.
+
+    Args:
+        store: Not opened yet.
+        extensions: The foreign hashes and operators that flags may name.
+        told: Called with the name of each check when it is over.
+    """
     checks: list[Check] = []
     async with store:
         async for check in _checks(store, extensions):
             checks.append(check)
+            told(check.name)
             if check.exit is Exit.STORE and check.status == "error":
                 break
     return tuple(checks)

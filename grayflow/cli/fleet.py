@@ -54,7 +54,8 @@ async def fleet(session: Session, *, as_json: AsJson = False) -> None:
 
 async def wait_until_seen(session: Session, admin: Admin, position: Position, timeout_s: float) -> Exit | None:
     """Wait, and tell how many processes have seen the change, and how soon."""
-    seen = await admin.wait_until_seen(position, timeout=timeout_s)
+    with session.working("waiting until every process has seen it"):
+        seen = await admin.wait_until_seen(position, timeout=timeout_s)
     there = seen.processes - len(seen.behind)
     if not seen.processes:
         session.note("no process reports, so nobody was waited for", "warning")

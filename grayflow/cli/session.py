@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
@@ -105,10 +105,27 @@ class Session:
         style = {"error": "bold red", "warning": "yellow"}.get(word, "cyan")
         print_line(self.err, (f"{word}: ", style), text)
 
+    @contextmanager
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
+        """
+        Show on a terminal, for the length of the block, that something takes its time; a pipe sees nothing of it.
+
+        Yields a function that replaces the text.
+        """
+        if not self.err.is_terminal:
+            yield _unsaid
+            return
+        with self.err.status(text) as shown:
+            yield shown.update
+
     def warn(self, problems: tuple[Problem, ...]) -> None:
         """Print what is probably not what was meant, on stderr."""
         for problem in problems:
             self.note(str(problem), "warning")
+
+
+def _unsaid(_: str) -> None:
+    return
 
 
 def _console(*, stderr: bool) -> Console:

@@ -217,7 +217,8 @@ def test_doctor_keeps_its_columns_in_a_narrow_terminal(environment: dict[str, st
     terminal = Terminal(environment, "doctor")
     terminal.until("rights")
     terminal.until("may change flags")
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen).split("\r\n")
+    table = terminal.seen.rpartition("\x1b[2K")[2]  # behind the line that told how far it is
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", table).split("\r\n")
 
     assert terminal.end() == 0
     assert max(map(len, lines)) <= 80
@@ -276,8 +277,26 @@ def test_a_terminal_gets_colour_and_progress(environment: dict[str, str], tmp_pa
     terminal.until("300 created")
     assert "importing" in terminal.seen
     assert terminal.end() == 0
+    for command, shown, last in (
+        (["doctor"], "examining the store", "rights"),
+        (["export"], "reading the store", "f-299"),
+        (["lint"], "looking at 300 documents", "300 documents:"),
+    ):
+        terminal = Terminal(environment, *command)
+        terminal.until(last)
+        terminal.end()
+        assert shown in terminal.seen
     terminal = Terminal(environment, "list", "f-1")
     terminal.until("f-1 ")
 
     assert "\x1b[" in terminal.seen
     assert terminal.end() == 0
+
+
+def test_a_pipe_sees_nothing_of_what_takes_its_time(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "flags.json").write_text(json.dumps([{"key": f"f-{number}", "enabled": True} for number in range(300)]))
+    for command in (["import", str(tmp_path / "flags.json")], ["doctor"], ["export"], ["off", "f-1", "--wait"]):
+        done = run({**environment, "FORCE_COLOR": ""}, *command)
+        said = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "warning: "))]
+        assert said == []
+        assert "\x1b" not in done.stdout + done.stderr

@@ -80,7 +80,8 @@ async def scan(
     Reports flags that do not exist, that nothing asks for, that have expired and that were to be removed. Keys that
     are put together while the program runs are counted, not followed.
     """
-    uses = tuple(_uses(session, paths or ["."]))
+    with session.working("reading the source"):
+        uses = tuple(_uses(session, paths or ["."]))
     async with session.reading() as admin:
         flags = await admin.flags()
     found = compare(uses, flags, SystemClock().now())
