@@ -4,11 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PROGRAMS = [block for block in PYTHON if "def test_" not in block]
 TESTS = [block for block in PYTHON if "def test_" in block]
@@ -59,6 +61,25 @@ def test_the_shell_lines_run_as_printed(tmp_path: Path, redis_url: str) -> None:
     printed = run(["bash", "-euc", f"{kept}\ngrayflow show payment_v2 --json"], tmp_path)
 
     assert '"enabled":false' in printed.replace(" ", "")
+
+
+INTEGRATIONS = sorted(path.stem for path in (ROOT / "grayflow" / "integrations").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", INTEGRATIONS)
+def test_an_integration_has_a_row_an_extra_and_an_example_that_a_test_runs(name: str) -> None:
+    (row,) = [
+        line for line in README.splitlines() if line.startswith("|") and line.split("|")[2].strip() == f"`{name}`"
+    ]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    examples = re.findall(r"`(\w+)\.py`", row.split("|")[4])
+    tests = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert name in extras
+    assert examples
+    for example in examples:
+        assert (ROOT / "tests" / "examples" / f"{example}.py").exists()
+        assert any(f"examples.{example}" in text for text in tests)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
