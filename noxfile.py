@@ -103,7 +103,7 @@ def benchmarks(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Measure eleven other ways to decide beside ours, on the same work, each in an environment of its own."""
     session.install("-e", ".[test]")
-    folder = Path(session.virtualenv.location).parent / "peers"
+    folder = Path(session.virtualenv.location).parent / "each-peer"
     session.run("python", "-m", "benchmarks.peers", "--environments", str(folder), *session.posargs)
 
 

@@ -64,14 +64,15 @@ class Measured(NamedTuple):
         return statistics.quantiles(self.delays_us, n=100)[share - 1]
 
 
-def run() -> list[Table]:
+def run() -> Iterator[Table]:
     """Start a server of its own and measure with 1, 50 and 200 readers, then with what may be installed besides."""
     with RedisServer() as server:
         put_first(server)
         first(0)
-        tables = [asyncio.run(_compare(server, readers)) for readers in READERS]
+        for readers in READERS:
+            yield asyncio.run(_compare(server, readers))
         hows = [how for how in HOWS if all(find_spec(name) for name in how.split("+") if name != "plain")]
-        return [*tables, asyncio.run(_options(server, hows))]
+        yield asyncio.run(_options(server, hows))
 
 
 async def _compare(server: RedisServer, readers: int) -> Table:

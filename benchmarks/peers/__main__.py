@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="PEER", help=f"of {', '.join(PEERS)}; all if left out")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often all is measured; medians are shown")
-    parser.add_argument("--environments", type=Path, default=ROOT / ".nox" / "peers", metavar="FOLDER")
+    parser.add_argument("--environments", type=Path, default=ROOT / ".nox" / "each-peer", metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - PEERS.keys():

@@ -1,4 +1,4 @@
-"""An environment for each peer, made once under `.nox/peers/`: their dependencies collide with each other and ours."""
+"""An environment for each peer, made once in `.nox/each-peer/`: their dependencies collide, and with ours."""
 
 import json
 import shutil
