@@ -1,155 +1,54 @@
-"""
-What do loading, the first evaluation and one change cost, how long do they stop the loop, and what do flags weigh?
+"""What do loading, the first evaluation and one change cost, and how does that grow with the number of flags?"""
 
-Times are those of the one thread that does the work: what else the machine does only ever adds.
-"""
-
-import asyncio
 import gc
 import time
 import tracemalloc
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
 from benchmarks.harness import Row, Table, per_call
 from benchmarks.workloads import CONTEXTS, many_flags
-from grayflow import Client
-from grayflow.admin import Admin
 from grayflow.core.flag import Flag
-from grayflow.core.position import Document, Position
-from grayflow.core.snapshot import Builder, Snapshot
-from grayflow.replica.loading import assemble
-from grayflow.store.port import State
-from tests.servers import RedisServer
+from grayflow.core.position import Document
+from grayflow.core.snapshot import Snapshot
 
 __all__ = ["run"]
 
-SIZES = (1_000, 10_000, 50_000)
-NAMESPACE = "load"
-
-_DECODER = msgspec.json.Decoder(Flag)
+SIZES = (1_000, 10_000)
 
 
 def run() -> list[Table]:
-    """Measure loads, the stops that they make, changes and memory."""
-    return [_load(), _stops(), asyncio.run(_from_redis()), _apply(), _memory()]
+    """Measure loads, changes and memory."""
+    return [_load(), _apply(), _memory()]
 
 
 def _load() -> Table:
+    decoder = msgspec.json.Decoder(Flag)
     rows = []
     for size in SIZES:
         documents = many_flags(size)
-        floor = _best(lambda: [_DECODER.decode(document) for document in documents])  # noqa: B023 - called at once
+        floor = _best(lambda: [decoder.decode(document) for document in documents])  # noqa: B023 - called at once
         rows.append(Row(f"build {size:,} flags", _best(lambda: Snapshot.build(documents)), floor))  # noqa: B023
         rows.append(Row(f"build and evaluate all {size:,}", _best(lambda: _first(documents)), floor))  # noqa: B023
     return Table("load, against a bare typed decode", "ms", tuple(rows))
 
 
-def _first(documents: list[bytes]) -> Snapshot:
+def _first(documents: list[bytes]) -> None:
     snapshot = Snapshot.build(documents)
     for key in snapshot.flags:
         snapshot.evaluate(key, CONTEXTS[0], default=False)
-    return snapshot
 
 
 def _best(work: Callable[[], Any]) -> float:
     took = []
     for _ in range(5):
         gc.collect()
-        start = time.thread_time()
+        start = time.perf_counter()
         work()
-        took.append(time.thread_time() - start)
+        took.append(time.perf_counter() - start)
     return min(took) * 1000
-
-
-# How long nobody else gets a turn
-
-
-def _stops() -> Table:
-    rows = []
-    for size in SIZES:
-        rows.append(Row(f"{size:,} flags are taken in", min(asyncio.run(_longest_stop(size)) for _ in range(3))))
-    listed = msgspec.json.encode({"key": "f", "enabled": True, "targets": {"on": [f"u{n}" for n in range(100_000)]}})
-    rows.append(Row("100,000 ids in one flag, its load", _best(lambda: Snapshot.build([listed]))))
-    rows.append(Row("its first evaluation too", _best(lambda: _first([listed]))))
-    for size in SIZES:
-        snapshot = _first(many_flags(size))
-        rows.append(Row(f"a full garbage collection beside {size:,}", _best(gc.collect)))
-        del snapshot
-    return Table("the loop's longest stop", "ms", tuple(rows))
-
-
-async def _longest_stop(size: int) -> float:
-    documents = {f"flag-{number}": Document(1, data) for number, data in enumerate(many_flags(size))}
-    state = State(position=Position(1, "e", "n"), flags=documents, segments={}, generations={})
-    gc.collect()
-    watch = asyncio.create_task(_watch())
-    await asyncio.sleep(0)
-    await assemble(state, Builder(), deque())
-    watch.cancel()
-    return max((await asyncio.gather(watch, return_exceptions=False))[0]) * 1000
-
-
-async def _watch() -> list[float]:
-    """Return how long the others worked between each two turns of this task, until it is cancelled."""
-    stops, last = [0.0], time.thread_time()
-    try:
-        while True:
-            await asyncio.sleep(0)
-            now = time.thread_time()
-            stops.append(now - last)
-            last = now
-    except asyncio.CancelledError:
-        return stops
-
-
-# From a server
-
-
-async def _from_redis() -> Table:
-    size = SIZES[1]
-    with RedisServer() as server:
-        async with Admin(server.url, namespace=NAMESPACE, actor="benchmark") as admin:
-            await admin.init()
-            await admin.import_(b"[" + b",".join(many_flags(size)) + b"]")
-        floor = [await _bare(server.url) for _ in range(3)]
-        ours = [await _client(server.url) for _ in range(3)]
-    rows = (
-        Row("HGETALL and typed decode", min(floor)),
-        Row("a client, ready", min(ready for ready, _ in ours), min(floor)),
-        Row("its longest stop", min(stop for _, stop in ours)),
-    )
-    return Table(f"{size:,} flags from Redis", "ms", rows)
-
-
-async def _bare(url: str) -> float:
-    async with Redis.from_url(url) as redis:
-        await redis.ping()
-        gc.collect()
-        start = time.thread_time()
-        found = await redis.hgetall(f"{{gf:{NAMESPACE}}}:flags")
-        decoded = [_DECODER.decode(value[value.index(b"{") :]) for value in found.values()]
-        assert len(decoded) == SIZES[1]
-        return (time.thread_time() - start) * 1000
-
-
-async def _client(url: str) -> tuple[float, float]:
-    gc.collect()
-    watch = asyncio.create_task(_watch())
-    await asyncio.sleep(0)
-    start = time.thread_time()
-    async with Client(url, namespace=NAMESPACE) as flags:
-        took = time.thread_time() - start
-        assert flags.peek("flag-99", CONTEXTS[0])
-        watch.cancel()
-        return took * 1000, max((await asyncio.gather(watch))[0]) * 1000
-
-
-# Changes and memory
 
 
 def _apply() -> Table:
