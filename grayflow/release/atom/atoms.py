@@ -99,7 +99,7 @@ class Atoms:
             recover_s=None if recover_every is None else seconds("recover_every", recover_every, least=0.01),
             close_s=seconds("close_timeout", close_timeout, least=0.0),
         )
-        self._desk = Desk(self._terms.journal, actor=self._actor)
+        self._desk = Desk(self._terms.journal, actor=self._actor, keep_s=self._terms.keep_s)
         self._running: Running | None = None
 
     async def __aenter__(self) -> Self:

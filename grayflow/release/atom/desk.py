@@ -83,10 +83,11 @@ class Desk:
     Args:
         journal: Open.
         actor: Who does it, for the record.
+        keep_s: How long the record of a run is kept whose last step was skipped.
     """
 
-    def __init__(self, journal: Journal, *, actor: str) -> None:
-        self._journal, self._actor = journal, actor
+    def __init__(self, journal: Journal, *, actor: str, keep_s: float = KEEP_S) -> None:
+        self._journal, self._actor, self._keep_s = journal, actor, keep_s
 
     async def runs(self) -> Sequence[AtomRun]:
         """Return all runs that are recorded, the oldest first; what no release can read is left out."""
@@ -158,7 +159,7 @@ class Desk:
             run = change(held, await self._journal.now())
             if run == held:
                 return run
-            ttl = KEEP_S if run.outcome == "rolled_back" else None
+            ttl = self._keep_s if run.outcome == "rolled_back" else None
             data = msgspec.json.encode(run)
             if await self._journal.put(run_id, data, expected=record.version, ttl=ttl) is not None:
                 return run

@@ -640,6 +640,10 @@ async def test_the_records_of_runs_that_ended_well_go_away_and_parked_ones_stay(
         await clock.advance(3601)
 
         assert [one.run.run_id for one in await atoms.runs()] == ["parked"]
+        await atoms.skip("parked", "open", reason="taken down by hand")
+        assert [one.run.outcome for one in await atoms.runs()] == ["rolled_back"]
+        await clock.advance(3601)
+        assert await atoms.runs() == []
 
 
 async def test_what_matters_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
