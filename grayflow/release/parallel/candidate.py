@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from grayflow.core.decision import Decision
 from grayflow.release.parallel.answers import Heard, Late, Raised, Returned, asked
 from grayflow.release.parallel.judge import Finding, Judge, Pair
 from grayflow.release.parallel.outcome import ParallelOutcome
@@ -80,14 +81,33 @@ class Candidate:
         function: What is called.
         args: Its own copy of the arguments.
         kwargs: Likewise.
+        decision: What the flag said, if that is counted.
     """
 
-    __slots__ = ("_args", "_desk", "_function", "_kwargs", "_scope", "_started", "done", "finding", "name", "ran")
+    __slots__ = (
+        "_args",
+        "_desk",
+        "_function",
+        "_kwargs",
+        "_scope",
+        "_started",
+        "decision",
+        "done",
+        "finding",
+        "name",
+        "ran",
+    )
 
     def __init__(
-        self, desk: Desk, name: str, function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]
+        self,
+        desk: Desk,
+        name: str,
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: Mapping[str, Any],
+        decision: Decision | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.decision = name, decision
         self._desk, self._function, self._args, self._kwargs = desk, function, args, kwargs
         self._scope = anyio.CancelScope()
         self.ran, self.done = asyncio.Event(), asyncio.Event()

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from grayflow.core.flag import Key
-from grayflow.release.guard.outcome import Errors
+from grayflow.release.counters.counters import Counters
+from grayflow.release.guard.outcome import Errors, checked_errors
 from grayflow.store.given import refused, seconds
 
 __all__ = ["Hooks", "Plan", "same_type", "whole"]
@@ -71,6 +72,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     raises: bool
     """Whether differences are raised."""
     random: Callable[[], float]
+    counters: Counters | None
 
     @classmethod
     def checked(cls, hooks: Hooks, **given: Any) -> "Plan":
@@ -80,17 +82,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: an option cannot be used; the text names it and what is allowed.
         """
-        name, mode = given["name"], given["mode"]
+        name, mode, counters = given["name"], given["mode"], given["counters"]
         if not (isinstance(name, str) and 0 < len(name) <= 200):
             raise refused("name", name, "give a text of 1 to 200 characters")
         if mode not in ("detached", "concurrent", "sequential"):
             raise refused("mode", mode, "give 'detached', 'concurrent' or 'sequential'")
+        if counters is not None and not isinstance(counters, Counters):
+            raise refused("counters", counters, "give grayflow.release.Counters(...), or leave it out")
         raises = _yes_or_no("raise_on_mismatch", given["raise_on_mismatch"])
         return cls(
             name=name,
             flag=_key(given["flag"]),
             hooks=hooks,
-            ignore_errors=_errors(given["ignore_errors"]),
+            ignore_errors=checked_errors("ignore_errors", given["ignore_errors"]),
             mode="concurrent" if raises else mode,
             timeout_s=seconds("timeout", given["timeout"]),
             max_in_flight=whole("max_in_flight", given["max_in_flight"]),
@@ -98,6 +102,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             publish_all=_yes_or_no("publish_all", given["publish_all"]),
             raises=raises,
             random=given["random"],
+            counters=counters,
         )
 
 
@@ -107,13 +112,6 @@ def _key(given: Any) -> str:
     except msgspec.ValidationError:
         raise refused("flag", given, "give a flag's key: 1 to 200 of A-Z a-z 0-9 . _ : / -") from None
     return found
-
-
-def _errors(given: Any) -> Errors:
-    kinds = given if isinstance(given, tuple) else (given,)
-    if all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-        return kinds
-    raise refused("ignore_errors", given, "give classes of exceptions, such as (OSError, TimeoutError)")
 
 
 def whole(name: str, given: Any) -> int:

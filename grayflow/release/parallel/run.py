@@ -9,7 +9,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
+from grayflow.core.decision import Decision
 from grayflow.errors import LifetimeError
+from grayflow.release.counters.counters import Counters
 from grayflow.release.guard.marks import only_reading
 from grayflow.release.guard.outcome import Errors
 from grayflow.release.parallel.answers import Raised, called
@@ -84,6 +86,7 @@ class ParallelRun(Generic[T]):
         max_in_flight: How many candidates may be alive at once in this process.
         max_unpublished: How many observations may wait for `publish`; what comes then is counted as lost.
         raise_on_mismatch: For tests: differences are raised as `MismatchError`, in the mode `"concurrent"`.
+        counters: Count outcomes for the whole fleet, while they are running: under the run's flag, by candidate.
         random: Draws from `[0, 1)`, for the order; for tests.
 
     Raises:
@@ -112,6 +115,7 @@ class ParallelRun(Generic[T]):
         max_in_flight: int = 64,
         max_unpublished: int = 1000,
         raise_on_mismatch: bool = False,
+        counters: Counters | None = None,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         hooks = Hooks.checked(
@@ -138,6 +142,7 @@ class ParallelRun(Generic[T]):
             publish_all=publish_all,
             raise_on_mismatch=raise_on_mismatch,
             random=random,
+            counters=counters,
         )
         self.name, self.flag = self._plan.name, self._plan.flag
         self._tally = Tally()
@@ -273,32 +278,36 @@ class ParallelRun(Generic[T]):
         try:
             self._tally.note("sampled")
             named = dict(candidates())
-            if not self._compares(stage, named, args, kwargs):
+            decision = stage.decided(context)
+            if not self._compares(stage, named, args, kwargs, decision):
                 return None
-            invited = stage.invited(named, args, kwargs)
+            invited = stage.invited(named, args, kwargs, decision)
         except Exception as error:  # noqa: BLE001 - candidates that are no mapping of functions; the control answers
             stage.runner.failed("candidates", Raised(error))
             return None
         return Caller(stage, stage.running, invited, control, args, kwargs) if invited else None
 
     def _compares(
-        self, stage: Stage, named: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        stage: Stage,
+        named: Mapping[str, Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        decision: Decision | None,
     ) -> bool:
         """Tell whether the candidates are to be run; count them if they would be and cannot."""
         why = "shadow" if in_shadow() else "" if stage.is_here else "other_loop"
         if why:
-            self._count(named, ParallelOutcome.SKIPPED, why)
+            for name in named:
+                stage.count(name, ParallelOutcome.SKIPPED, decision, why)
             return False
         enabled = self._plan.hooks.enabled
         try:
             return enabled is None or stage.runner.call_now("enabled", lambda: bool(enabled(*args, **kwargs)))
         except HookError:
-            self._count(named, ParallelOutcome.HARNESS_ERROR)
+            for name in named:
+                stage.count(name, ParallelOutcome.HARNESS_ERROR, decision)
             return False
-
-    def _count(self, named: Iterable[str], outcome: ParallelOutcome, why: str = "") -> None:
-        for name in named:
-            self._tally.outcome(name, outcome, why)
 
     def _warn(self) -> None:
         if not self._warned:

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
+from grayflow.core.decision import Decision
 from grayflow.release.parallel.candidate import Candidate
 from grayflow.release.parallel.hooks import HookError, HookRunner
 from grayflow.release.parallel.judge import Finding, Judge
@@ -94,28 +96,45 @@ class Stage:
     # Candidates
 
     def invited(
-        self, candidates: Mapping[str, Callable[..., Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        candidates: Mapping[str, Callable[..., Any]],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        decision: Decision | None,
     ) -> tuple[Candidate, ...]:
         """Return those that there is place for, each with a copy of the arguments; count the others."""
-        found = (self._invited(name, function, args, kwargs) for name, function in candidates.items())
+        found = (self._invited(name, function, args, kwargs, decision) for name, function in candidates.items())
         return tuple(one for one in found if one is not None)
 
-    def _invited(self, name: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Candidate | None:
+    def _invited(
+        self, name: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], decision: Decision | None
+    ) -> Candidate | None:
         if self._closing:
-            self._tally.outcome(name, ParallelOutcome.ABANDONED)
+            self.count(name, ParallelOutcome.ABANDONED, decision)
             return None
         if len(self._alive) >= self.plan.max_in_flight:
-            self._tally.outcome(name, ParallelOutcome.DROPPED)
+            self.count(name, ParallelOutcome.DROPPED, decision)
             return None
         try:
             own = tuple(self.copied(each) for each in args)
             named = {key: self.copied(each) for key, each in kwargs.items()}
         except HookError:
-            self._tally.outcome(name, ParallelOutcome.SKIPPED, "snapshot")
+            self.count(name, ParallelOutcome.SKIPPED, decision, "snapshot")
             return None
-        candidate = Candidate(self, name, function, own, named)
+        candidate = Candidate(self, name, function, own, named, decision)
         self._alive.add(candidate)
         return candidate
+
+    def decided(self, context: AnyContext) -> Decision | None:
+        """Return what the flag says of a call, if the fleet counts."""
+        counters = self.plan.counters
+        return None if counters is None else counters.decided(self.plan.flag, context)
+
+    def count(self, name: str, outcome: ParallelOutcome, decision: Decision | None, why: str = "") -> int:
+        """Count what came of a candidate, here and in the fleet; return how often that was so here."""
+        if decision is not None and self.plan.counters is not None:
+            self.plan.counters.enter_mark(decision, name, str(outcome), 1)
+        return self._tally.outcome(name, outcome, why)
 
     def copied(self, value: Any) -> Any:
         """
@@ -131,7 +150,7 @@ class Stage:
         """See `grayflow.release.parallel.candidate.Desk`."""
         self._alive.discard(candidate)
         outcome = finding.outcome
-        times = self._tally.outcome(candidate.name, outcome, finding.why)
+        times = self.count(candidate.name, outcome, candidate.decision, finding.why)
         if times == 1 and outcome in DIFFERENCES:
             told = "candidate %r of parallel run %r differs for the first time (%s); from now on it is only counted"
             log.info(told, candidate.name, self.name, outcome)

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from grayflow import Admin, Client, ConfigurationError, LifetimeError, MismatchError
 from grayflow.clock import SystemClock
-from grayflow.release import ParallelOutcome, ParallelRun, in_shadow
+from grayflow.release import Counters, ParallelOutcome, ParallelRun, in_shadow
 from tests.release.kit import PATIENCE_S, until
 from tests.release.parallel.kit import FLAG, Bench, answers, fails, outcomes
 
@@ -638,6 +638,44 @@ class TestLifetimes:
         assert run.counts.lost == 2
 
 
+class TestCounters:
+    async def test_the_fleet_counts_outcomes_under_the_runs_flag_by_candidate(self, admin: Admin, flags: Client):
+        saved = await admin.put({"key": FLAG, "enabled": True})
+        await flags.wait_for(saved.token, timeout=PATIENCE_S)
+        counters = Counters()
+        run = ParallelRun[int]("users", flag=FLAG, counters=counters, timeout=PATIENCE_S, max_in_flight=2)
+        async with counters.running(flags), run.running(flags):
+            for _ in range(3):
+                await run(control=lambda: 1, candidates={"a": lambda: 1, "b": lambda: 2, "c": lambda: 3})
+                await run.idle()
+            await counters.flush()
+            stats = await admin.stats(FLAG)
+
+        assert stats.total("a").marks == {"match": 3}
+        assert stats.total("b").marks == {"mismatch": 3}
+        assert stats.total("c").marks == {"dropped": 3}
+        assert counters.status.trouble is None
+
+    async def test_what_is_skipped_or_broken_counts_too(self, admin: Admin, flags: Client):
+        saved = await admin.put({"key": FLAG, "enabled": True})
+        await flags.wait_for(saved.token, timeout=PATIENCE_S)
+        counters = Counters()
+
+        def broken(*_: Any) -> Any:
+            raise RuntimeError("bug")
+
+        broken_run = ParallelRun[int]("a", flag=FLAG, counters=counters, enabled=broken)
+        single = ParallelRun[int]("b", flag=FLAG, counters=counters, snapshot=broken)
+        async with counters.running(flags), broken_run.running(flags), single.running(flags):
+            await broken_run(control=answers(1), candidates={"a": answers(1)})
+            await single(control=identity, candidates={"b": identity}, args=(1,))
+            await counters.flush()
+            stats = await admin.stats(FLAG)
+
+        assert stats.total("a").marks == {"harness_error": 1}
+        assert stats.total("b").marks == {"skipped": 1}
+
+
 class TestOptions:
     @pytest.mark.parametrize(
         ("options", "told"),
@@ -648,6 +686,7 @@ class TestOptions:
             ({"max_in_flight": 0}, "max_in_flight is 0"),
             ({"max_unpublished": True}, "max_unpublished is True"),
             ({"compare": None}, "compare is None"),
+            ({"counters": 3}, "counters is 3"),
             ({"publish": 3}, "publish is 3"),
             ({"ignore": len}, "ignore is "),
             ({"ignore": [3]}, "one of ignore is 3"),
