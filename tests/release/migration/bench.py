@@ -11,6 +11,7 @@ from grayflow.clock import SystemClock
 from grayflow.release.migration.compass import gray_flag, stage_flag
 from grayflow.release.migration.migration import Migration
 from grayflow.release.migration.rules import Side, Stage
+from tests.release.atom.bench import Gate
 from tests.release.migration.stores import Order, OrderId, SqliteOrders
 
 __all__ = ["NAME", "Bench", "Shaky", "make", "rows_of", "until"]
@@ -59,18 +60,6 @@ class Shaky:
             return result
 
         return call
-
-
-class Gate:
-    """Where a call waits."""
-
-    def __init__(self) -> None:
-        self.reached = anyio.Event()
-        self.open = anyio.Event()
-
-    async def pass_through(self) -> None:
-        self.reached.set()
-        await self.open.wait()
 
 
 def make(old: Any, new: Any, **options: Any) -> Migration[Order]:

@@ -6,7 +6,6 @@ Nothing is sampled: the points of a run are counted first, and then a process di
 
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -37,17 +36,6 @@ CASES = [
 def zygote() -> Iterator[Zygote]:
     with Zygote() as started:
         yield started
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder in memory where there is such a thing: a killed process needs no disk to be synced."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="grayflow-", dir=memory) as made:
-        yield Path(made)
 
 
 class Trial:
@@ -105,33 +93,33 @@ class Trial:
 
 
 @pytest.mark.parametrize(("stage", "profile"), CASES)
-def test_killed_anywhere_in_writes(zygote: Zygote, folder: Path, stage: str, profile: str) -> None:
+def test_killed_anywhere_in_writes(zygote: Zygote, quick_path: Path, stage: str, profile: str) -> None:
     task = Task(folder="", stage=stage, profile=profile)
 
-    assert Trial(zygote, folder, task).kill_everywhere() > 30
+    assert Trial(zygote, quick_path, task).kill_everywhere() > 30
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("mirror", ["copy", "replay"])
-def test_killed_anywhere_in_writes_that_are_tried_again(zygote: Zygote, folder: Path, mirror: str) -> None:
+def test_killed_anywhere_in_writes_that_are_tried_again(zygote: Zygote, quick_path: Path, mirror: str) -> None:
     task = Task(folder="", profile="mirrored", mirror=mirror)
 
-    assert Trial(zygote, folder, task).kill_everywhere(Task(folder="", what="write")) > 30
+    assert Trial(zygote, quick_path, task).kill_everywhere(Task(folder="", what="write")) > 30
 
 
 @pytest.mark.parametrize("profile", ["split", pytest.param("mirrored", marks=FAR)])
-def test_killed_anywhere_in_the_backfill(zygote: Zygote, folder: Path, profile: str) -> None:
+def test_killed_anywhere_in_the_backfill(zygote: Zygote, quick_path: Path, profile: str) -> None:
     task = Task(folder="", what="backfill", profile=profile)
 
-    trial = Trial(zygote, folder, task)
+    trial = Trial(zygote, quick_path, task)
 
     assert trial.kill_everywhere(Task(folder="", what="backfill"), Task(folder="", what="write")) > 10
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("profile", ["split", "mirrored"])
-def test_killed_anywhere_in_writes_to_redis(zygote: Zygote, folder: Path, redis_url: str, profile: str) -> None:
+def test_killed_anywhere_in_writes_to_redis(zygote: Zygote, quick_path: Path, redis_url: str, profile: str) -> None:
     """From a table of SQLite to rows in Redis."""
     task = Task(folder="", new=redis_url, profile=profile, stage="live")
 
-    assert Trial(zygote, folder, task).kill_everywhere() > 30
+    assert Trial(zygote, quick_path, task).kill_everywhere() > 30
