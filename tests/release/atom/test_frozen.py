@@ -109,7 +109,7 @@ def test_the_process_that_runs_it_is_frozen_anywhere_and_refused_when_it_wakes(
             check(order, frozen, f"stopped at point {number}, {name}")
 
 
-@pytest.mark.parametrize("place", ["sqlite", "redis"])
+@pytest.mark.parametrize("place", ["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
 def test_a_recoverer_that_is_frozen_past_its_lease_finds_the_run_taken(
     zygote: Zygote, quick_path: Path, middle: int, place: str, request: pytest.FixtureRequest
 ) -> None:
