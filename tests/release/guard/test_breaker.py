@@ -171,6 +171,87 @@ def test_a_probe_is_given_back_once():
     assert sum(told.breaker.admit(6) is not None for _ in range(10)) == 3
 
 
+def test_a_slow_probe_opens_it_again():
+    told = Told()
+    told.trip(0)
+    told.call(Outcome.SLOW, 6)
+
+    assert told.breaker.state is BreakerState.OPEN
+    assert "a probe was slow" in told.transitions[-1].why
+
+
+def test_successes_of_an_earlier_half_open_time_close_nothing():
+    told, now = Told(), 6.0
+    told.trip(0)
+    for outcome in (Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE):
+        told.call(outcome, now)
+    now += 20
+    for _ in range(2):
+        told.call(Outcome.SUCCESS, now)
+    assert told.breaker.state is BreakerState.HALF_OPEN
+    told.call(Outcome.SUCCESS, now)
+
+    assert told.breaker.state is BreakerState.CLOSED
+
+
+def test_once_closed_it_goes_by_new_calls_only():
+    told = Told()
+    told.trip(0)
+    for _ in range(3):
+        told.call(Outcome.SUCCESS, 6)
+    told.call(Outcome.FAILURE, 6)
+
+    assert told.breaker.state is BreakerState.CLOSED
+    assert told.breaker.totals(6) == Totals(1, 1, 0)
+
+
+@pytest.mark.parametrize(("drawn", "wait"), [(0.0, 4.5), (0.5, 5.0), (1.0, 5.5)])
+def test_a_fleet_does_not_probe_at_one_moment(drawn: float, wait: float):
+    breaker = Breaker(POLICY, random=lambda: drawn, told=lambda _: None)
+    while permit := breaker.admit(0):
+        breaker.settle(permit, Outcome.FAILURE, 0)
+
+    assert breaker.reopens_in(0) == pytest.approx(wait)
+
+
+def test_however_often_it_opens_its_time_stays_within_bounds():
+    told, now = Told(), 0.0
+    told.trip(now)
+    for _ in range(1100):
+        now += 400
+        told.call(Outcome.FAILURE, now)
+
+    assert told.breaker.trips == 1101
+    assert told.breaker.reopens_in(now) == 300
+
+
+def test_it_says_for_how_long_it_lets_nothing_through_only_while_it_does():
+    told = Told()
+    assert told.breaker.reopens_in(0) == 0
+    told.trip(0)
+    assert told.breaker.reopens_in(0) == 5
+    assert told.breaker.reopens_in(100) == 0
+    told.breaker.reset()
+
+    assert told.breaker.reopens_in(0) == 0
+
+
+def test_whether_a_call_would_be_let_through_is_known_without_making_it():
+    told = Told()
+    assert not told.breaker.blocks(0)
+    told.trip(0)
+    assert told.breaker.blocks(4.9)
+    assert not told.breaker.blocks(5)
+    probes = [told.breaker.admit(6) for _ in range(3)]
+    assert told.breaker.blocks(6)
+    assert probes[0] is not None
+    told.breaker.settle(probes[0], Outcome.CANCELLED, 6)
+    assert not told.breaker.blocks(6)
+    told.breaker.isolate()
+
+    assert told.breaker.blocks(1e9)
+
+
 # By hand
 
 
@@ -294,6 +375,14 @@ def test_a_window_is_empty_after_a_pause():
 
     assert window.totals(1000) == Totals()
     assert window.totals(0) == Totals()
+
+
+def test_an_earlier_time_counts_as_the_latest():
+    window = Window(10, 5)
+    for now in (10, 5, 10):
+        window.add(now, failed=True, slow=False)
+
+    assert window.totals(10) == Totals(3, 3, 0)
 
 
 # Options

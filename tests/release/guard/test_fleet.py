@@ -1,5 +1,6 @@
 """When breakers of processes switch the flag off: several guards on one store, with time moved by hand."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
@@ -100,6 +101,11 @@ class Fleet:
 
     async def enabled(self) -> bool:
         return (await self.admin.flags())["shelf"].enabled
+
+    async def records(self) -> list[dict[str, Any]]:
+        board = self.store.board
+        assert board is not None
+        return [json.loads(record.value) for record in (await board.list(BREAKERS)).records.values()]
 
     async def reports(self) -> int:
         board = self.store.board
@@ -263,6 +269,111 @@ async def test_without_a_store_each_breaker_goes_on_by_itself(
         assert [event.kind for event in process.events] == ["opened", "fleet_would_trip"]
 
 
+async def test_a_dry_run_switches_nothing_even_with_an_admin_at_hand(fleet: Fleet) -> None:
+    processes = await fleet.start(3, action="report")
+    for process in processes:
+        process.new.broken = True
+    await fleet.work()
+    await fleet.clock.advance(100)
+
+    assert await fleet.enabled()
+    assert [event.kind for event in processes[0].events] == ["opened", "fleet_would_trip"]
+
+
+async def test_a_dry_run_tells_again_when_it_happens_again_and_not_while_the_flag_is_off(fleet: Fleet) -> None:
+    processes = await fleet.start(3, action="report", admin=None)
+    for process in processes:
+        process.new.broken = True
+    await fleet.work()
+    await fleet.clock.advance(60)
+    for process in processes:
+        process.guard.reset()
+    await fleet.clock.advance(60)
+    await fleet.work()
+    await fleet.clock.advance(60)
+    told = ["opened", "fleet_would_trip", "closed", "opened", "fleet_would_trip"]
+    assert [event.kind for event in processes[0].events] == told
+
+    saved = await fleet.admin.switch_off("shelf", reason="by hand")
+    for process in processes:
+        await process.flags.wait_for(saved.token)
+        process.guard.reset()
+    await fleet.clock.advance(60)
+    for process in processes:
+        with process.flags.override(shelf=True):
+            await process.work()
+    await fleet.clock.advance(60)
+    assert [event.kind for event in processes[0].events] == [*told, "closed", "opened"]
+
+
+async def test_a_report_expires_with_its_process_and_says_why_only_while_it_is_open(fleet: Fleet) -> None:
+    (process,) = await fleet.start(1, action="report", admin=None)
+    process.new.broken = True
+    await process.work()
+    await fleet.clock.advance(15)
+    opened = await fleet.records()
+    process.guard.reset()
+    await fleet.clock.advance(15)
+    closed = await fleet.records()
+
+    assert [(record["open"], "calls failed" in record["why"]) for record in opened] == [(True, True)]
+    assert [(record["open"], record.get("why")) for record in closed] == [(False, None)]
+    board = fleet.store.board
+    assert board is not None
+    found = await board.list(BREAKERS)
+    assert all(record.expires is not None for record in found.records.values())
+    assert max(record.expires or 0 for record in found.records.values()) - found.now <= 30 * 10**9
+
+
+async def test_each_outage_of_the_store_is_told_once(
+    store: MemoryStore, admin: Admin, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty = Faulty(store, clock=clock)
+    process = Process(faulty, clock, action="report")
+    async with process.running():
+        for _ in range(2):
+            faulty.down = True
+            await clock.advance(60)
+            faulty.heal()
+            await clock.advance(60)
+
+    assert caplog.text.count("has no part in its fleet at the moment") == 2
+
+
+async def test_a_store_that_is_away_at_the_end_ends_nothing_else(
+    store: MemoryStore, admin: Admin, clock: FakeClock
+) -> None:
+    faulty = Faulty(store, clock=clock)
+    process = Process(faulty, clock, action="report")
+    async with process.running():
+        faulty.down = True
+    assert process.guard.status.state is BreakerState.CLOSED
+
+
+async def test_a_store_without_a_board_is_told_of(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty = Faulty(store, clock=clock)
+    monkeypatch.setattr(faulty, "board", None)
+    monkeypatch.setattr(faulty, "no_board", "this store has no board")
+    process = Process(faulty, clock, action="report")
+    async with process.running():
+        assert "the guard of 'shelf' works in this process alone: this store has no board" in caplog.text
+        with pytest.raises(LifetimeError, match="a fleet cannot be told anything: this store has no board"):
+            await process.guard.isolate_fleet()
+
+
+async def test_the_store_of_the_admin_is_closed_after_the_guard(clock: FakeClock) -> None:
+    store = MemoryStore(clock=clock)
+    async with Admin(store, actor="ada", clock=clock) as admin:
+        await admin.put({"key": "shelf", "enabled": True}, reason="release")
+        async with Process(MemoryStore(clock=clock), clock, admin=admin).running():
+            await clock.advance(1)
+
+    with pytest.raises(LifetimeError):
+        await store.position()
+
+
 # Afterwards
 
 
@@ -308,7 +419,7 @@ async def test_switched_on_again_a_closed_breaker_has_forgotten_what_was_before_
 
 
 async def test_somebody_who_changes_the_flag_at_that_moment_knew_better(
-    store: MemoryStore, admin: Admin, clock: FakeClock
+    store: MemoryStore, admin: Admin, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await admin.put({"key": "shelf", "enabled": True}, reason="release")
     faulty = Faulty(store, clock=clock)
@@ -323,6 +434,7 @@ async def test_somebody_who_changes_the_flag_at_that_moment_knew_better(
         await clock.advance(60)
         assert process.open
         assert (await admin.flags())["shelf"].enabled
+        assert "has no part in its fleet" not in caplog.text
 
         faulty.heal()
         await clock.advance(60)
@@ -384,3 +496,105 @@ async def test_a_flag_that_would_serve_the_same_when_it_is_off_is_left_alone(
 
     assert await fleet.enabled()
     assert caplog.text.count("flag 'shelf' is not switched off: it would serve 'on' then, too") == 3
+
+
+async def test_a_flag_whose_off_is_left_to_the_switch_is_left_alone_where_that_is_the_new_one(
+    store: MemoryStore, admin: Admin, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    variants = {"old": "old", "new": "new"}
+    document = {"key": "shelf", "kind": "string", "variants": variants, "otherwise": "new", "enabled": True}
+    await admin.put(document, reason="release")
+    process = Process(store, clock, admin=admin, at_least=1)
+    factories = {"old": process._opened(process.old), "new": process._opened(process.new)}
+    process.switch = ImplementationSwitch(Shelf, flag="shelf", variants=factories, default="new")
+    process.guard = FallbackGuard(
+        process.switch,
+        new="new",
+        old="old",
+        safe=["get"],
+        clock=clock,
+        breaker=BreakerPolicy(minimum_calls=5),
+        fleet=FleetTrip(admin=admin, at_least=1),
+    )
+    async with process.running():
+        process.new.broken = True
+        await process.work()
+        await clock.advance(60)
+
+    assert (await admin.flags())["shelf"].enabled
+    assert "it would serve 'new' then, too" in caplog.text
+
+
+async def test_a_breaker_that_opened_before_the_flag_was_on_begins_anew_when_it_is(
+    store: MemoryStore, admin: Admin, clock: FakeClock
+) -> None:
+    await admin.put({"key": "shelf"}, reason="not yet")
+    process = Process(store, clock, action="report")
+    async with process.running():
+        process.new.broken = True
+        with process.flags.override(shelf=True):
+            await process.work()
+        assert process.open
+        saved = await admin.switch_on("shelf", reason="go")
+        await process.flags.wait_for(saved.token)
+
+        await until(lambda: not process.open)
+
+
+async def test_what_was_isolated_by_hand_stays_so_when_the_flag_comes_back(
+    store: MemoryStore, admin: Admin, clock: FakeClock
+) -> None:
+    await admin.put({"key": "shelf", "enabled": True}, reason="release")
+    process = Process(store, clock, action="report")
+    async with process.running():
+        process.guard.isolate()
+        for change in (admin.switch_off, admin.switch_on):
+            saved = await change("shelf", reason="test")
+            await process.flags.wait_for(saved.token)
+            await clock.advance(1)
+
+        assert process.guard.status.state is BreakerState.ISOLATED
+
+
+async def test_a_second_block_that_is_refused_leaves_the_first_one_alone(
+    store: MemoryStore, admin: Admin, clock: FakeClock
+) -> None:
+    process = Process(store, clock, action="report")
+    async with process.running():
+        for _ in range(2):
+            with pytest.raises(LifetimeError, match="is running already"):
+                async with process.guard.running(process.flags):
+                    raise AssertionError
+        await process.guard.isolate_fleet()
+        await process.guard.reset_fleet()
+
+    async with Client(store, clock=clock) as flags, process.guard.running(flags):
+        await process.guard.isolate_fleet()
+
+
+async def test_an_order_is_obeyed_once(fleet: Fleet) -> None:
+    first, second = await fleet.start(2)
+    await first.guard.isolate_fleet()
+    await fleet.clock.advance(12)
+    assert second.guard.status.state is BreakerState.ISOLATED
+    second.guard.reset()
+    await fleet.clock.advance(60)
+
+    assert first.guard.status.state is BreakerState.ISOLATED
+    assert second.guard.status.state is BreakerState.CLOSED
+
+
+async def test_whoever_starts_after_a_reset_goes_by_its_own_breaker(fleet: Fleet, clock: FakeClock) -> None:
+    (first,) = await fleet.start(1)
+    await first.guard.reset_fleet()
+    late = Process(fleet.store, clock, action="report")
+    async with late.flags, late.switch.running(late.flags):
+        late.new.broken = True
+        await late.work()
+        assert late.open
+        async with late.guard.running(late.flags):
+            await clock.advance(12)
+            assert late.open
+            await first.guard.reset_fleet()
+            await clock.advance(12)
+            assert not late.open
