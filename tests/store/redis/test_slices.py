@@ -17,7 +17,7 @@ from tests.store.redis.conftest import OpenRedis
 
 pytestmark = pytest.mark.anyio
 
-MANY = 2 * SLICE + 100
+MANY = 3 * SLICE + 100
 Meddle = Callable[[], Awaitable[object]]
 
 
@@ -146,7 +146,7 @@ async def test_a_reader_has_the_rights_for_it(server: RedisServer) -> None:
 async def test_a_new_epoch_goes_on_from_what_any_of_many_values_names(server: RedisServer) -> None:
     async with RedisStore(server.url) as store:
         await filled(store, server)
-        server.ask("HSET", "{gf:default}:flags", "flag-1999", "70:{}")
+        server.ask("HSET", "{gf:default}:flags", "flag-1499", "70:{}")
 
         assert (await store.init(replaces=["*"])).revision == 70
 
