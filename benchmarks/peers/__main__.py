@@ -72,7 +72,7 @@ def main() -> None:
     figures = _measured(list(names), arguments.environments, arguments.rounds)
     print("\n\n".join(tables(figures)))
     if arguments.json:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
+        arguments.json.write_bytes(msgspec.json.encode(figures))
 
 
 def _measured(names: list[str], environments: Path, rounds: int) -> Figures:
@@ -87,7 +87,7 @@ def _measured(names: list[str], environments: Path, rounds: int) -> Figures:
         for number in range(1, rounds + 1):
             print(f"round {number} of {rounds}", file=sys.stderr)
             for (process, column, work, how), figures in zip(wanted, found, strict=True):
-                figures.append(process.measure(column, work, how))
+                figures.append(round(process.measure(column, work, how), 1))
         cells = [Cell(*cell[1:], tuple(figures)) for cell, figures in zip(wanted, found, strict=True)]
     return Figures.of(versions, cells, missing)
 
