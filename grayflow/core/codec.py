@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from grayflow.core.extensions import Extensions
-from grayflow.core.flag import KEY_PATTERN, TIME_PATTERN, Flag, Segment
+from grayflow.core.flag import KEY_PATTERN, ON_OFF, TIME_PATTERN, Flag, Segment
 from grayflow.core.validate import Found, degradations, few, flag_problems, segment_problems
 from grayflow.errors import InvalidFlagError, Problem
 
@@ -63,7 +63,10 @@ def decode_flag(data: bytes, key: str | None = None) -> Flag:
         InvalidFlagError: it is not a valid document; `problems` says all that is wrong (of very many things the first
             fifty), or the first thing that kept it from being read.
     """
-    return _decode(data, _FLAG, key, "flag", flag_problems)
+    flag = _decode(data, _FLAG, key, "flag", flag_problems)
+    if flag.kind == "boolean" and flag.variants == ON_OFF:
+        msgspec.structs.force_setattr(flag, "variants", ON_OFF)  # most flags have them: one object, not one for each
+    return flag
 
 
 def decode_segment(data: bytes, key: str | None = None) -> Segment:

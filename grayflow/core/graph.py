@@ -28,17 +28,16 @@ def needs(document: Flag | Segment) -> frozenset[Node]:
 
 def _collect(conditions: Iterable[Condition], found: set[Node]) -> None:
     for condition in conditions:
-        match condition:
-            case Attribute() | Bucket() | During():
-                pass
-            case SegmentIs(key=key):
-                found.add(("segment", key))
-            case FlagIs(key=key):
-                found.add(("flag", key))
-            case All(of=inner) | AnyOf(of=inner):
-                _collect(inner, found)
-            case Not(of=one):
-                _collect((one,), found)
+        if type(condition) is Attribute or type(condition) is Bucket or type(condition) is During:
+            continue
+        if type(condition) is SegmentIs:
+            found.add(("segment", condition.key))
+        elif type(condition) is FlagIs:
+            found.add(("flag", condition.key))
+        elif type(condition) is Not:
+            _collect((condition.of,), found)
+        elif type(condition) is All or type(condition) is AnyOf:
+            _collect(condition.of, found)
 
 
 def undecidable(edges: Edges) -> frozenset[Node]:

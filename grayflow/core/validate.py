@@ -8,7 +8,7 @@ Every document of every load is checked here, so a sound one is walked once and 
 in a part comes with its path inside that part, and whoever holds the part puts its own place before it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -60,7 +60,10 @@ _NAMED = 10
 def few(found: Iterable[Found]) -> list[Found]:
     """Return the first problems only, and a last one that says so if there are more."""
     found = iter(found)
-    told = list(islice(found, _MOST))
+    first = next(found, None)
+    if first is None:
+        return []
+    told = [first, *islice(found, _MOST - 1)]
     if len(told) == _MOST and next(found, None) is not None:
         told.append(("", f"and more; these are the first {_MOST}"))
     return told
@@ -92,7 +95,7 @@ def all_conditions(document: Flag | Segment) -> Iterator[tuple[str, Condition]]:
 
 def flag_problems(flag: Flag) -> Iterator[Found]:
     """Yield what is wrong with a flag's document; nothing if it can be compiled."""
-    if flag.variants is not ON_OFF or flag.kind != "boolean":
+    if not _OF_KIND[flag.kind].issuperset(map(type, flag.variants.values())):
         yield from _variant_problems(flag)
     for path, message in _serve_problems(flag, flag.off):
         yield f"off{path}", message
@@ -121,6 +124,16 @@ def _variant_problems(flag: Flag) -> Iterator[Found]:
     for name, value in flag.variants.items():
         if not _fits(value, flag.kind):
             yield f"variants.{name}", f"{_shown(value)} is no {flag.kind} value"
+
+
+_OF_KIND: Mapping[str, frozenset[type]] = {
+    "boolean": frozenset({bool}),
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "float": frozenset({float}),
+    "json": frozenset(),
+}
+"""Values of these types fit; all others are looked at one by one."""
 
 
 def _fits(value: Any, kind: str) -> bool:

@@ -103,6 +103,14 @@ def test_numbers_that_python_holds_equal_to_the_usual_variants_are_variants_of_t
     assert decode_flag(flag(kind="integer", variants={"on": 1, "off": 0})).variants == {"on": 1, "off": 0}
 
 
+def test_flags_with_the_usual_variants_share_them() -> None:
+    left_out, written = decode_flag(flag()), decode_flag(flag(variants={"off": False, "on": True}))
+
+    assert written.variants is left_out.variants
+    assert decode_flag(encode(written)) == written
+    assert decode_flag(flag(kind="json", variants={"on": True, "off": False})).variants is not left_out.variants
+
+
 def test_every_problem_comes_with_the_path_of_its_condition() -> None:
     both = {"type": "flag", "key": "g", "off": True, "variants": []}
     turned = {"type": "bucket", "ranges": [[0, 1], [2, 1]]}
