@@ -6,6 +6,7 @@ A deploy that is done completely or not at all: unpack, stop, link, start; drain
 
 HOME holds `releases/VERSION`, the link `current`, and `drained` as long as the load balancer is to send nobody. If a
 step fails, if Ctrl-C is pressed, or if this program is killed (then `recover` goes on), the old release serves again.
+What happened is told by `grayflow atoms --journal HOME/journal`.
 """
 
 import os
