@@ -16,6 +16,7 @@ from grayflow import Admin, Client, Context
 from grayflow.clock import SystemClock
 from grayflow.release import BreakerPolicy, BreakerState, FallbackGuard, FleetTrip, ImplementationSwitch
 from grayflow.release.guard.quorum import BREAKERS
+from tests.faults.proxy import Proxy
 from tests.release.guard.worker import Shelf, opening
 from tests.servers import RedisServer
 
@@ -161,13 +162,14 @@ async def test_a_process_that_is_killed_with_a_probe_in_its_hands_is_forgotten_w
     assert await enabled(admin)
 
 
-async def test_a_guarded_call_waits_for_nothing_while_redis_answers_nothing_and_the_breaker_opens() -> None:
-    with RedisServer() as server:
+@pytest.mark.parametrize("how", ["the server is frozen", "packets are dropped"])
+async def test_a_guarded_call_waits_for_nothing_while_redis_answers_nothing_and_the_breaker_opens(how: str) -> None:
+    with RedisServer() as server, Proxy(server.port) as proxy:
         async with Admin(server.url, actor="ada") as admin:
             await admin.init()
             await admin.put({"key": "shelf", "enabled": True}, reason="release")
             await admin.put({"key": "new.broken"}, reason="test")
-        flags = Client(server.url)
+        flags = Client(f"redis://127.0.0.1:{proxy.port}/0")
         variants = {"off": opening("old", flags), "on": opening("new", flags)}
         switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
         guard = FallbackGuard(
@@ -182,7 +184,10 @@ async def test_a_guarded_call_waits_for_nothing_while_redis_answers_nothing_and_
             assert await guard.proxy().get("k") == "new"
             with flags.override(shelf=False):
                 assert await guard.proxy().get("k") == "old"
-            server.freeze()
+            if how == "packets are dropped":
+                proxy.swallow()
+            else:
+                server.freeze()
             try:
                 await SystemClock().sleep(0.5)  # reports go unanswered meanwhile
                 with flags.scope(Context(user_id="u")):
@@ -193,6 +198,7 @@ async def test_a_guarded_call_waits_for_nothing_while_redis_answers_nothing_and_
                 assert guard.status.turned_away > 0
             finally:
                 server.thaw()
+                proxy.heal()
 
 
 def at_once(guard: FallbackGuard[Shelf]) -> str:
