@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grayflow.testing.clock import FakeClock
     from grayflow.testing.contract import BoardContract, StoreContract
+    from grayflow.testing.contract.rows import MigrationStoreContract
     from grayflow.testing.faults import Faulty
     from grayflow.testing.plugin import all_flag_combinations
     from grayflow.testing.rerun import run_handlers_twice
@@ -16,6 +17,7 @@ __all__ = [
     "BoardContract",
     "FakeClock",
     "Faulty",
+    "MigrationStoreContract",
     "SettableClient",
     "StoreContract",
     "VirtualClock",
@@ -28,6 +30,7 @@ _HOMES = {
     "BoardContract": "contract",
     "FakeClock": "clock",
     "Faulty": "faults",
+    "MigrationStoreContract": "contract.rows",
     "SettableClient": "settable",
     "StoreContract": "contract",
     "VirtualClock": "virtual",

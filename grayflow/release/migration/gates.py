@@ -48,12 +48,14 @@ def unmet(facts: Facts) -> tuple[str, ...]:
 
 
 def _unmet(facts: Facts) -> Iterator[str]:
+    if facts.stage is Stage.OFF:
+        return  # there is nothing to prove yet
     if facts.behind:
         yield (
             f"{facts.behind} of {facts.processes} processes may still go by the stage before {facts.stage.value!r}; "
             "wait for them"
         )
-    if not facts.processes and facts.stage is not Stage.OFF:
+    if not facts.processes:
         yield "no process reports itself, so nobody knows by which stages they go; look at: grayflow fleet"
     match facts.stage:
         case Stage.DUALWRITE:

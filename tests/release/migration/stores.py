@@ -127,18 +127,21 @@ def _values(row: Order, version: int) -> tuple[object, ...]:
     return row.order_id, row.store_id, version, row.at, row.text
 
 
-_REDIS_PUT = """
+_REDIS_ORDER = """
+-- As texts: a number of Lua has 53 bits, and a version that is an instant in nanoseconds needs more.
+local function less(one, other) return #one < #other or (#one == #other and one < other) end
 local held = redis.call('HGET', KEYS[1], 'seq')
-if held and tonumber(held) >= tonumber(ARGV[2]) then return 0 end
+"""
+_REDIS_PUT = f"""{_REDIS_ORDER}
+if held and not less(held, ARGV[2]) then return 0 end
 if ARGV[5] == 'insert' and held and redis.call('HGET', KEYS[1], 'row') ~= '' then return 0 end
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'row', ARGV[3])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
 return 1
 """
-_REDIS_DELETE = """
-local held = redis.call('HGET', KEYS[1], 'seq')
-if held and tonumber(held) > tonumber(ARGV[2]) then return redis.call('HGET', KEYS[1], 'row') == '' and 1 or 0 end
+_REDIS_DELETE = f"""{_REDIS_ORDER}
+if held and less(ARGV[2], held) then return redis.call('HGET', KEYS[1], 'row') == '' and 1 or 0 end
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'row', '')
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,0 +1,59 @@
+"""The contract of a migration's stores: both of the tests' pass it, and no known fault does."""
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from grayflow.testing import MigrationStoreContract
+from tests.release.migration.faulty_stores import FOUND_BY
+from tests.release.migration.stores import Order, RedisOrders, SqliteOrders
+
+ROOT = Path(__file__).parents[3]
+
+
+class Orders(MigrationStoreContract):
+    __test__ = False
+
+    @pytest.fixture
+    def make_row(self):
+        return lambda key, version, at: Order(order_id=key, seq=version, at=at)
+
+
+class TestSqlite(Orders):
+    __test__ = True
+
+    @pytest.fixture
+    def rows(self, tmp_path: Path) -> SqliteOrders:
+        return SqliteOrders(tmp_path / "orders.db")
+
+
+class TestRedis(Orders):
+    __test__ = True
+
+    @pytest.fixture
+    async def rows(self, redis_url: str) -> AsyncIterator[RedisOrders]:
+        async with Redis.from_url(redis_url) as client:
+            yield RedisOrders(client, f"t-{uuid4().hex[:12]}")
+
+
+def test_every_fault_is_found() -> None:
+    asked = {f"Test{fault.__name__}::{test}" for fault, test in FOUND_BY.items()}
+    names = [f"tests/release/migration/faulty_stores.py::{name}" for name in sorted(asked)]
+
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-rf", "-p", "no:randomly", "-p", "no:cacheprovider", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    ).stdout
+
+    failed = set(re.findall(r"^FAILED \S+::(Test\w+::\w+)", told, re.MULTILINE))
+    assert asked - failed == set(), told
