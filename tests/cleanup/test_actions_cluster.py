@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from grayflow.cleanup.actions import Purge, publish, purge_keys
 from grayflow.cleanup.event import SwitchOff
 from grayflow.clock import SystemClock
+from grayflow.errors import ConfigurationError
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
@@ -102,6 +103,16 @@ async def test_the_keys_of_all_primaries_go_and_no_other(calm: tuple[Cluster, Re
     assert min(sizes) > 300
     assert (report.deleted, report.complete, report.nodes, report.restarts) == (1000, True, 3, 0)
     assert sum(node.ask("DBSIZE") for node in nodes.primaries) == 100
+
+
+async def test_a_pattern_that_would_take_everything_is_refused_and_nothing_goes(calm: tuple[Cluster, RedisCluster]):
+    nodes, redis = calm
+    await fill(redis, 10)
+
+    for pattern in ("*", "shop*", "{gf:shop}:*"):
+        with pytest.raises(ConfigurationError):
+            await purge_keys(redis, pattern)
+    assert sum(node.ask("DBSIZE") for node in nodes.primaries) >= 10
 
 
 # redis-py 8.1.0 forgets to close what it still has of a primary that it was sent away from (MOVED).
