@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-NAMES = ("evaluate", "load", "growth", "propagation", "idle", "herd", "cleanup", "release")
+NAMES = ("evaluate", "load", "growth", "propagation", "idle", "herd", "cleanup", "release", "blocked")
 
 
 def main() -> None:

@@ -96,6 +96,7 @@ class Counters:
         self._every_s = seconds("flush_every", flush_every, least=0.05)
         self._clock, self._random = checked_clock(clock), random
         self._flags: Client | None = None
+        self._fields: frozenset[str] = frozenset()
         self._ledger = Ledger()
         self._flusher: Flusher | None = None
 
@@ -234,7 +235,7 @@ class Counters:
         kind = flags.context_type
         try:
             subject = flags.frames.get().context if context is None else as_context(context, kind)
-            return read_id(subject, self._by, field_names(type(subject)))
+            return read_id(subject, self._by, self._fields)
         except Exception:  # noqa: BLE001 - a context of the caller's; without an id the call still counts
             return None
 
@@ -243,6 +244,7 @@ class Counters:
             raise LifetimeError("these counters are running already; make others")
         watch_forks(self)
         self._flusher, self._ledger = flusher, ledger
+        self._fields = field_names(flags.context_type)
         self._flags = flags if flags.store.board is not None else None
 
     def fork(self) -> object:
