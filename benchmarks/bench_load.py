@@ -140,7 +140,7 @@ async def _bare(url: str) -> float:
         await redis.ping()
         gc.collect()
         start = time.thread_time()
-        found = await redis.hgetall(f"{{gf:{NAMESPACE}}}:flags")
+        found: Any = await redis.hgetall(f"{{gf:{NAMESPACE}}}:flags")
         decoded = [_DECODER.decode(value.partition(b":")[2]) for value in found.values()]
         assert len(decoded) == SIZES[1]
         return (time.thread_time() - start) * 1000

@@ -28,7 +28,7 @@ from grayflow.core.needs import Instant
 from grayflow.core.outcomes import Outcomes
 from grayflow.core.picking import ForeignSlot, foreign_picker, laid_out
 from grayflow.core.reference import has_bucket, rule_name
-from grayflow.core.rows import Numbered, look_ups, rows
+from grayflow.core.rows import Row, look_ups, rows
 from grayflow.core.writing import Scope, Settings, Writer, types_are
 
 _LARGE = 100
@@ -66,8 +66,9 @@ def compile_flag(flag: Flag, revision: int, settings: Settings, *, cyclic: bool 
         settings: Of the snapshot.
         cyclic: It is part of a circle of requirements, or reaches one: it answers so, unless it is off anyway.
     """
-    large = len(flag.rules) + size(flag.requires) + sum(size(rule.when) for rule in flag.rules) > _LARGE
-    writer = _FlagWriter(settings, flag, Outcomes(flag, revision), apart=large)
+    found = tuple(rows(flag.rules, settings.extensions.operators)) if flag.enabled else ()
+    large = size(flag.requires) + sum(1 if len(row) > 1 else 1 + size(row[0][1].when) for row in found) > _LARGE
+    writer = _FlagWriter(settings, flag, Outcomes(flag, revision), found, apart=large)
     writer.write(cyclic=cyclic)
     return Compiled(writer.build(), flag.kind, writer.timed, writer.linked)
 
@@ -82,9 +83,11 @@ def compile_segment(segment: Segment, settings: Settings) -> CompiledSegment:
 class _FlagWriter(Writer):
     """Writes the order of evaluation."""
 
-    def __init__(self, settings: Settings, flag: Flag, outcomes: Outcomes, *, apart: bool) -> None:
+    def __init__(
+        self, settings: Settings, flag: Flag, outcomes: Outcomes, rows: tuple[Row, ...], *, apart: bool
+    ) -> None:
         super().__init__(settings, apart=apart)
-        self._flag, self._outcomes = flag, outcomes
+        self._flag, self._outcomes, self._rows = flag, outcomes, rows
         self._scope = Scope("user_id" if flag.by is None else flag.by, flag.key if flag.salt is None else flag.salt)
 
     def write(self, *, cyclic: bool) -> None:
@@ -127,28 +130,27 @@ class _FlagWriter(Writer):
         self.line(f"{indent}if {found} is not None: return {found}")
 
     def rules(self) -> None:
-        found = rows(self._flag.rules, self._settings.extensions.operators)
         if not self._apart:
-            for row in found:
+            for row in self._rows:
                 self.row(row)
-        elif self._flag.rules:
+        elif self._rows:
             part = self.temporary()
-            self.line(f"for {part} in {self.constant(tuple(map(self.row_apart, found)))}:")
+            self.line(f"for {part} in {self.constant(tuple(map(self.row_apart, self._rows)))}:")
             self.serve(f"{part}(c, t, w)", indent=" ")
 
-    def row(self, row: tuple[Numbered, ...]) -> None:
+    def row(self, row: Row) -> None:
         if len(row) > 1:
             return self.table(row)
         index, rule = row[0]
         return self.rule(rule, index)
 
-    def row_apart(self, row: tuple[Numbered, ...]) -> Callable[[Context, Instant, Any], Decision | None]:
+    def row_apart(self, row: Row) -> Callable[[Context, Instant, Any], Decision | None]:
         """Return a row as a function of its own, which answers `None` to go on with the next."""
-        writer = _FlagWriter(self._settings, self._flag, self._outcomes, apart=True)
+        writer = _FlagWriter(self._settings, self._flag, self._outcomes, (row,), apart=True)
         writer.row(row)
         return self.take(writer)
 
-    def table(self, row: tuple[Numbered, ...]) -> None:
+    def table(self, row: Row) -> None:
         """Write a row of rules that look up one attribute; of those that list a value, the first serves it."""
         looked_up = look_ups(row, self._settings.extensions.operators)
         answers = [

@@ -18,12 +18,15 @@ from grayflow.core.prepared import Quick
 if TYPE_CHECKING:
     from grayflow.core.extensions import ForeignOperator
 
-__all__ = ["LookUp", "Numbered", "look_ups", "rows"]
+__all__ = ["LookUp", "Numbered", "Row", "look_ups", "rows"]
 
 _WORTH_A_TABLE = 4
 
 Numbered = tuple[int, Rule]
 """A rule and its index."""
+
+Row = tuple[Numbered, ...]
+"""Several rules that one table can answer, or one rule."""
 
 
 class LookUp(msgspec.Struct, frozen=True):
@@ -36,7 +39,7 @@ class LookUp(msgspec.Struct, frozen=True):
     """It matches where the attribute is missing."""
 
 
-def rows(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> Iterator[tuple[Numbered, ...]]:
+def rows(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> Iterator[Row]:
     """Yield the rules in their order: those that one table can answer together, and each of the others alone."""
     numbered = tuple(enumerate(rules))
     if len(rules) < _WORTH_A_TABLE:
@@ -50,7 +53,7 @@ def rows(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> I
             yield from ((one,) for one in row)
 
 
-def look_ups(row: tuple[Numbered, ...], foreign: "Mapping[str, ForeignOperator]") -> list[LookUp]:
+def look_ups(row: Row, foreign: "Mapping[str, ForeignOperator]") -> list[LookUp]:
     """Return what the rules of a row look up: all the same attribute, of the same types."""
     return [found for _, rule in row if (found := _look_up(rule, foreign)) is not None]
 
