@@ -96,7 +96,7 @@ def _against_peers(figures: Figures) -> Iterator[list[str]]:
         yield [f"*fastest peer, {how}*", *(name.split()[0] for _, name in best)]
         for name in (column for column in figures.columns() if column.startswith(OURS)):
             row = [figures.ns(name, work, how) for work in WORKS]
-            yield [f"{name}, {how}", *("—" if ns is None else f"{ns_of_best / ns:.1f}"
+            yield [f"{name}, {how}", *("—" if ns is None else f"{ns_of_best / ns:.2g}"
                                        for ns, (ns_of_best, _) in zip(row, best, strict=True))]  # fmt: skip
     yield ["*goal of peek, prebuilt*", *(f"≥ {GOALS[work]:g}" for work in WORKS)]
 
