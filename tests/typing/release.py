@@ -1,11 +1,25 @@
 """What a user of `grayflow.release` writes; never run, but it must check as `api.py` does."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 from typing import Protocol, Self, assert_type
 
-from grayflow import Client, Context
-from grayflow.release import ImplementationSwitch, Observation, ParallelCounts, ParallelRun, Selection, gray, writes
+from grayflow import Admin, Arm, Client, Context, Decision, Tally
+from grayflow.release import (
+    BreakerPolicy,
+    Counters,
+    FallbackGuard,
+    FleetTrip,
+    ImplementationSwitch,
+    Observation,
+    Outcome,
+    ParallelCounts,
+    ParallelRun,
+    Selection,
+    gray,
+    writes,
+)
 
 
 class CacheService(Protocol):
@@ -79,6 +93,33 @@ async def switched(flags: Client) -> None:
         assert_type(chosen, Selection[CacheService])
         assert_type(await chosen.implementation.get("k"), bytes | None)
         print(chosen.variant, chosen.reason, chosen.revision)
+
+
+async def guarded(flags: Client, admin: Admin, switch: ImplementationSwitch[CacheService]) -> None:
+    """Let the old one answer where the new one fails, and count both."""
+    counters = Counters(by="tenant_id", ignore=KeyError, flush_every=timedelta(seconds=1))
+    guard = FallbackGuard(
+        switch,
+        new="redis",
+        old="file",
+        timeout=timedelta(milliseconds=200),
+        ignore=KeyError,
+        breaker=BreakerPolicy(window=timedelta(seconds=30), failure_ratio=0.3),
+        fleet=FleetTrip(admin=admin, quorum=0.5),
+        counters=counters,
+        on_event=lambda event: print(event.kind, event.why),
+    )
+    async with switch.running(flags), guard.running(flags), counters.running(flags):
+        assert_type(guard.proxy(), CacheService)
+        assert_type(counters.proxy(switch), CacheService)
+        assert_type(guard.choose(), Selection[CacheService])
+        assert_type(guard.status.outcomes.get(Outcome.FAILURE), int | None)
+        with counters.measure(await flags.evaluate("payment_v2"), {"user_id": "42"}) as decision:
+            assert_type(decision, Decision)
+        stats = await admin.stats("payment_v2", since=timedelta(hours=6), window=600)
+        assert_type(stats.total("on"), Tally)
+        assert_type(stats.arms, Mapping[Arm, Tally])
+        assert_type(stats.total("on").latency.quantile(0.99), float | None)
 
 
 def refused() -> None:
