@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import Any, Protocol
 
 import anyio
+import msgspec
 
 from grayflow.core.decision import Decision
 from grayflow.release.parallel.answers import Heard, Late, Raised, Returned, asked
@@ -20,13 +21,23 @@ from grayflow.release.parallel.outcome import ParallelOutcome
 from grayflow.release.parallel.shadow import SHADOW
 from grayflow.release.running import Running
 
-__all__ = ["Candidate", "Desk", "Question", "Uncompared"]
+__all__ = ["Candidate", "Case", "Desk", "Question", "Uncompared"]
 
 log = logging.getLogger("grayflow.release")
 
 
 class Uncompared(Exception):  # noqa: N818 - says that nothing went wrong
     """Raised by a candidate that finds out that it is none; its text is the reason that is counted."""
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One call that was sampled."""
+
+    candidates: Mapping[str, Callable[..., Any]]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    decision: Decision | None
+    """What the flag said of it, if the fleet counts."""
 
 
 class Desk(Protocol):

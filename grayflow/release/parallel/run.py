@@ -9,13 +9,13 @@ from typing import Any, Generic, Literal, TypeVar
 
 from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
-from grayflow.core.decision import Decision
 from grayflow.errors import LifetimeError
 from grayflow.release.counters.counters import Counters
 from grayflow.release.guard.marks import only_reading
 from grayflow.release.guard.outcome import Errors
 from grayflow.release.parallel.answers import Raised, called
 from grayflow.release.parallel.caller import Caller
+from grayflow.release.parallel.candidate import Case
 from grayflow.release.parallel.hooks import HookError
 from grayflow.release.parallel.outcome import Observation, ParallelOutcome
 from grayflow.release.parallel.outlet import FLUSH_S
@@ -277,36 +277,26 @@ class ParallelRun(Generic[T]):
             return None
         try:
             self._tally.note("sampled")
-            named = dict(candidates())
-            decision = stage.decided(context)
-            if not self._compares(stage, named, args, kwargs, decision):
-                return None
-            invited = stage.invited(named, args, kwargs, decision)
+            case = Case(dict(candidates()), args, kwargs, stage.decided(context))
+            invited = stage.invited(case) if self._compares(stage, case) else ()
         except Exception as error:  # noqa: BLE001 - candidates that are no mapping of functions; the control answers
             stage.runner.failed("candidates", Raised(error))
             return None
         return Caller(stage, stage.running, invited, control, args, kwargs) if invited else None
 
-    def _compares(
-        self,
-        stage: Stage,
-        named: Mapping[str, Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        decision: Decision | None,
-    ) -> bool:
+    def _compares(self, stage: Stage, case: Case) -> bool:
         """Tell whether the candidates are to be run; count them if they would be and cannot."""
         why = "shadow" if in_shadow() else "" if stage.is_here else "other_loop"
         if why:
-            for name in named:
-                stage.count(name, ParallelOutcome.SKIPPED, decision, why)
+            for name in case.candidates:
+                stage.count(name, ParallelOutcome.SKIPPED, case.decision, why)
             return False
         enabled = self._plan.hooks.enabled
         try:
-            return enabled is None or stage.runner.call_now("enabled", lambda: bool(enabled(*args, **kwargs)))
+            return enabled is None or stage.runner.call_now("enabled", lambda: bool(enabled(*case.args, **case.kwargs)))
         except HookError:
-            for name in named:
-                stage.count(name, ParallelOutcome.HARNESS_ERROR, decision)
+            for name in case.candidates:
+                stage.count(name, ParallelOutcome.HARNESS_ERROR, case.decision)
             return False
 
     def _warn(self) -> None:

@@ -6,13 +6,13 @@ Leaving the block ends the candidates; nobody waits for those of others.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
 from grayflow.core.decision import Decision
-from grayflow.release.parallel.candidate import Candidate
+from grayflow.release.parallel.candidate import Candidate, Case
 from grayflow.release.parallel.hooks import HookError, HookRunner
 from grayflow.release.parallel.judge import Finding, Judge
 from grayflow.release.parallel.outcome import DIFFERENCES, ParallelOutcome
@@ -95,33 +95,25 @@ class Stage:
 
     # Candidates
 
-    def invited(
-        self,
-        candidates: Mapping[str, Callable[..., Any]],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        decision: Decision | None,
-    ) -> tuple[Candidate, ...]:
+    def invited(self, case: Case) -> tuple[Candidate, ...]:
         """Return those that there is place for, each with a copy of the arguments; count the others."""
-        found = (self._invited(name, function, args, kwargs, decision) for name, function in candidates.items())
+        found = (self._invited(name, function, case) for name, function in case.candidates.items())
         return tuple(one for one in found if one is not None)
 
-    def _invited(
-        self, name: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], decision: Decision | None
-    ) -> Candidate | None:
+    def _invited(self, name: str, function: Callable[..., Any], case: Case) -> Candidate | None:
         if self._closing:
-            self.count(name, ParallelOutcome.ABANDONED, decision)
+            self.count(name, ParallelOutcome.ABANDONED, case.decision)
             return None
         if len(self._alive) >= self.plan.max_in_flight:
-            self.count(name, ParallelOutcome.DROPPED, decision)
+            self.count(name, ParallelOutcome.DROPPED, case.decision)
             return None
         try:
-            own = tuple(self.copied(each) for each in args)
-            named = {key: self.copied(each) for key, each in kwargs.items()}
+            own = tuple(self.copied(each) for each in case.args)
+            named = {key: self.copied(each) for key, each in case.kwargs.items()}
         except HookError:
-            self.count(name, ParallelOutcome.SKIPPED, decision, "snapshot")
+            self.count(name, ParallelOutcome.SKIPPED, case.decision, "snapshot")
             return None
-        candidate = Candidate(self, name, function, own, named, decision)
+        candidate = Candidate(self, name, function, own, named, case.decision)
         self._alive.add(candidate)
         return candidate
 
