@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -87,6 +88,7 @@ class Gate:
         self.refused = 0
         """How many calls it has refused in this process."""
         self._flags, self._context, self._variant, self._default = flags, context, variant, default
+        self._lock = Lock()
 
     def __call__(self, function: F) -> F:
         """Return the function with the gate before it."""
@@ -159,8 +161,10 @@ class Gate:
         return (otherwise if callable(otherwise) else refusing.get() or refuse_plainly)(refusal)
 
     def _count(self, refusal: Refusal) -> None:
-        self.refused += 1
-        if self.refused == 1:
+        with self._lock:  # tasks run in many threads, and `+=` is a read and a write
+            self.refused += 1
+            is_first = self.refused == 1
+        if is_first:
             log.info(
                 "gate %r refused %s (%s, %s); further refusals are counted and not logged",
                 self.key,

@@ -16,6 +16,7 @@ app = Celery("tests.integrations.celery_shop", broker=URL, backend=URL)
 flags = Client(URL, namespace=NAMESPACE, name="worker", on_failure="last_known")
 setup(app, flags, dead_letter="dead")
 
+app.conf.worker_proc_alive_timeout = 60.0  # a busy machine is slow to fork, and Celery kills what has not begun by then
 app.conf.beat_schedule = {
     "gated": {"task": "shop.gated", "schedule": 0.2, "args": ["gated"], "options": {"queue": "beat-gated"}},
     "bound": {"task": "shop.bound", "schedule": 0.2, "args": ["bound"], "options": {"queue": "beat-bound"}},

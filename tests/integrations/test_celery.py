@@ -23,11 +23,11 @@ from grayflow.clock import SystemClock
 from grayflow.integrations.celery import revoke_tasks, setup
 from tests.servers import RedisServer, free_port
 
-pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.integrations.celery_shop"
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 PROCESSES = 2
 
 sleep = SystemClock().sleep
