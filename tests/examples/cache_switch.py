@@ -28,6 +28,7 @@ from redis.asyncio import Redis
 from grayflow import Admin, Client, Context, Decision, SwitchOff, SystemClock
 from grayflow.release import (
     BreakerPolicy,
+    Counters,
     FallbackGuard,
     FleetTrip,
     ImplementationSwitch,
@@ -80,6 +81,7 @@ async def serve(namespace: str, folder: str) -> None:
         async with Redis.from_url(URL) as redis:
             await off.purge_keys(redis, f"{prefix}*")
 
+    counters = Counters(flush_every=0.5)
     async with Admin(URL, namespace=namespace, actor="shop") as admin:
         guard = FallbackGuard(
             switch,
@@ -88,14 +90,16 @@ async def serve(namespace: str, folder: str) -> None:
             timeout=10,
             breaker=BreakerPolicy(window=5, minimum_calls=20, failure_ratio=0.5, open_for=60),
             fleet=FleetTrip(admin=admin, quorum=0.5, at_least=2, within=5),
+            counters=counters,
         )
         run = ParallelRun[bytes | None](
             "cache",
             flag="cache.compare",
             ignore=[lambda old, new: new is None],  # not in Redis yet: it is filled by those who are served from it
             timeout=10,
+            counters=counters,
         )
-        async with flags, switch.running(flags), guard.running(flags), run.running(flags):
+        async with flags, counters.running(flags), switch.running(flags), guard.running(flags), run.running(flags):
             cache = run.proxy(switch, control=guard.proxy(), candidates=["redis"])
             await work(cache, flags, guard, run)
 
@@ -276,6 +280,10 @@ async def fall_back(admin: Admin, workers: Fleet, redis: Redis, pattern: str) ->
     newest = (await admin.history("cache.backend", limit=1))[0]
     took_s = SystemClock().monotonic() - began
     tell(f"6. After {took_s:.1f} s the flag is off, by {newest.actor!r}: {newest.reason}.")
+    with anyio.fail_after(PATIENCE_S):
+        while not (new := (await admin.stats("cache.backend")).total("redis")).failures:
+            await SystemClock().sleep(0.05)
+    tell(f"   The fleet has counted (grayflow stats cache.backend): {new.calls} calls of Redis, {new.failures} failed.")
     with anyio.fail_after(PATIENCE_S):
         while not any(job.state == "done" for job in await admin.jobs("cache.backend")):
             await SystemClock().sleep(0.05)
