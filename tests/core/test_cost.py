@@ -6,10 +6,8 @@ The bounds leave room for other versions of Python; they are there for the day o
 
 import gc
 import json
-import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from grayflow.core.codec import decode_flag, encode
 from grayflow.core.context import Context
 from grayflow.core.snapshot import Snapshot
+from tests.core.counting import calls
 
 FLAGS = 1_000
 CONTEXT = Context(user_id="user-42", country="DE", attributes={"plan": "pro", "age": 34})
@@ -38,24 +37,6 @@ def usual(number: int) -> bytes:
 
 
 DOCUMENTS = [usual(number) for number in range(FLAGS)]
-
-
-def calls(work: Callable[[], Any]) -> Counter[str]:
-    """Count the calls of functions, of Python's (`call`) and of C's (`c_call`), and those of `compile`."""
-    found: Counter[str] = Counter()
-
-    def count(_frame: object, event: str, argument: object) -> None:
-        found[event] += 1
-        found["compile"] += event == "c_call" and argument is compile
-
-    gc.disable()  # Hypothesis watches collections, by a function
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return found
 
 
 def decided(snapshot: Snapshot, key: str = "f") -> Counter[str]:
