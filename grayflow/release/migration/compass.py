@@ -99,11 +99,11 @@ class Compass:
         Return the stage for a write.
 
         Raises:
-            StaleStageError: it may have changed, and the store cannot be asked; writes that only go to the old store
-                are let through, so that a migration that has not begun costs nothing.
+            StaleStageError: it may have changed, and the store cannot be asked. At `off` and `complete` writes are let
+                through, so that a migration that has not begun, or is over, costs nothing.
         """
         found = self.standing()
-        if found.stage is Stage.OFF or self._age_s() <= self._max_stale_s:
+        if found.stage in {Stage.OFF, Stage.COMPLETE} or self._age_s() <= self._max_stale_s:
             return found
         decision = await self._flags.evaluate(self._name, {}, default=None, freshness="confirmed")
         if decision.stale:
@@ -125,7 +125,9 @@ class Compass:
             return Standing(Stage(said), decision.revision or 0)
         snapshot = self._flags.snapshot
         if snapshot is None:
-            raise self._unknown("no flags have arrived yet")
+            raise self._unknown(
+                "no flags have arrived yet. With Client(last_good=FILE) a process knows them from its last run"
+            )
         flag, revision = snapshot.flag(self._name) or (None, 0)
         stage = stage_of(flag)
         if stage is None:

@@ -65,27 +65,31 @@ class Filling(Seated[R]):
         Args:
             batch: Rows at once.
             rate: Keys a second on average.
-            repair: False only looks.
+            repair: False only looks. Else what was given up is repaired again, too.
             progress: Called with the number of keys done.
         """
         engine, (batch, rate) = self._open(), paced(batch, rate)
         past = await self._past(engine)
         if past.stage in {Stage.OFF, Stage.COMPLETE}:
             raise self._refused(f"the stores need not agree at stage {past.stage.value!r}")
+        if repair:
+            await engine.journal.revive()
         found = Reconciliation(self._setup, engine.ledger, engine.flags.clock)
         return await found.run(past.began, batch, rate, progress, repair=repair)
 
-    async def repair(self, *, dead: bool = False) -> Repaired:
+    async def repair(self, *, dead: bool = False, at_once: bool = False) -> Repaired:
         """
-        Repair at once what is announced and not finished, also what was announced a moment ago.
+        Repair what is due, as the block does by itself, unless another process is at it.
 
         Args:
             dead: Also what was given up.
+            at_once: Also what was announced a moment ago. Only while nobody writes: who is in the middle of a write,
+                and dies there, would not be made up for.
         """
         engine = self._open()
         if dead:
             await engine.journal.revive()
-        return await engine.repairer.look(now=True)
+        return await engine.repairer.look(now=at_once)
 
     async def backcopy(self, *, batch: int = 500, rate: float = 2000.0, progress: Progress | None = None) -> int:
         """Copy rows that are only in the new store to the old one, for a full return; return how many were copied."""

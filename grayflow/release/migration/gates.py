@@ -106,7 +106,7 @@ def _finished(facts: Facts) -> Iterator[str]:
     if facts.unfinished:
         yield f"{facts.unfinished} writes are in one store and perhaps not in the other; they are being repaired"
     if facts.dead:
-        yield f"{facts.dead} writes could not be repaired and were given up; look at them, then repair them again"
+        yield f"{facts.dead} writes could not be repaired and were given up; when the cause is removed, reconcile"
 
 
 def _soaked_gray(facts: Facts) -> Iterator[str]:

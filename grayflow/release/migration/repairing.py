@@ -26,10 +26,13 @@ R = TypeVar("R")
 
 _LEASE_S = 15.0
 _PAGE = 1000
+_MOST = 10_000
+"""So many announcements are looked at in one go, the oldest."""
 _RENEW_EVERY = 50
 _AWAY = 5
 """So many rows in a row that fail, and none that does not: no row is to blame."""
 _LONGEST_WAIT_S = 60.0
+_LONGEST_REST_S = 15.0
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,18 +63,21 @@ class Repairer(Generic[R]):
         self._pair = Pair(setup)
         self._failures: defaultdict[str, int] = defaultdict(int)
         self._not_before: dict[str, float] = {}
+        self._away, self._rests_until = 0, 0.0
 
     async def look(self, *, now: bool = False, progress: Callable[[int], None] | None = None) -> Repaired:
         """
         Repair what is due, unless another process is at it.
 
         Args:
-            now: Also what was announced just now, and what failed a moment ago.
+            now: Also what was announced just now, and what failed a moment ago; only while nobody writes.
             progress: Called with the number of rows that were repaired.
 
         Raises:
             StoreError: the board does not answer.
         """
+        if not now and self._clock.monotonic() < self._rests_until:
+            return Repaired(left=(await self._journal.sizes())[0])
         held = await self._ledger.board.claim(self._ledger.collection, REPAIR, self._owner, span=_LEASE_S)
         if held is None or held.lease is None:
             return Repaired(left=(await self._journal.sizes())[0])
@@ -85,6 +91,7 @@ class Repairer(Generic[R]):
                     failures.append((key, announced, error))
                 if not await self._goes_on(done, failed, held.lease.fence, progress):
                     break
+            self._rest(away=not done and failed >= _AWAY)
             await self._note(failures, away=not done and failed > 1)
         finally:
             await self._ledger.board.release(self._ledger.collection, REPAIR, fence=held.lease.fence)
@@ -100,12 +107,19 @@ class Repairer(Generic[R]):
             progress(done)
         return await self._ledger.board.renew(self._ledger.collection, REPAIR, fence=fence, span=_LEASE_S)
 
+    def _rest(self, *, away: bool) -> None:
+        """Look less and less often while a store is away."""
+        self._away = self._away + 1 if away else 0
+        if away:
+            pause_s = min(self._setup.limits.repair_s * 2**self._away, _LONGEST_REST_S)
+            self._rests_until = self._clock.monotonic() + pause_s
+
     async def _due(self, *, now: bool) -> dict[str, list[Announced]]:
         """Return what is due, by key and in the order of keys."""
         before = await self._ledger.board.now() - int(self._setup.limits.grace_s * 1e9)
         found: defaultdict[str, list[Announced]] = defaultdict(list)
         page, offset = await self._journal.unfinished(_PAGE), 0
-        while page:
+        while page and offset < _MOST:
             for one in page:
                 waits = self._not_before.get(one.key, 0.0) > self._clock.monotonic()
                 if now or (one.since <= before and not waits):

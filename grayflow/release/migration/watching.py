@@ -24,6 +24,9 @@ log = logging.getLogger("grayflow.release")
 
 R = TypeVar("R")
 
+_TOLD = 10
+"""So many rows that differ are named in the log; all are counted."""
+
 
 class Spawner(Protocol):
     """Runs something in the background of the migration's block."""
@@ -50,6 +53,7 @@ class Watch(Generic[R]):
         self._counted: dict[int, Counter[str]] = {}
         self._batches: deque[tuple[int, int, Counter[str]]] = deque()
         self._going, self._old_read = 0, False
+        self._differing = 0
         self._flushing = anyio.Lock()
 
     def compare(self, key: str, side: Side, row: R, revision: int) -> None:
@@ -75,7 +79,9 @@ class Watch(Generic[R]):
         else:
             self.compared(revision, same=same)
             if not same:
-                log.warning("migration %r: the two copies of row %r differ", self._setup.name, key)
+                self._differing += 1
+                level = logging.WARNING if self._differing <= _TOLD else logging.DEBUG
+                log.log(level, "migration %r: the two copies of row %r differ", self._setup.name, key)
         finally:
             self._going -= 1
 

@@ -78,8 +78,7 @@ class Writer(Generic[R]):
         self._setup, self._flags, self._compass, self._journal = setup, flags, compass, journal
         self._pair = Pair(setup)
         self._way, self._failure, self._compensation = way, failure, compensation
-        self.unmirrored = 0
-        """How many writes of this process the other store has not taken."""
+        self._failing = False
 
     async def write(self, row: R, operation: Operation) -> Written:
         """Insert or update a row; see `Migration.insert` and `Migration.update`."""
@@ -142,6 +141,7 @@ class Writer(Generic[R]):
             await self._mirror(key, row, written, plan)
         except Exception as error:  # noqa: BLE001 - whatever a store raises: the other one has the row
             return self._recorded(key, written, error)
+        self._failing = False
         await self._journal.finished((member,))
         return written
 
@@ -153,8 +153,11 @@ class Writer(Generic[R]):
             await self._pair.within(target.upsert_if_newer(row, self._setup.version(row)))
 
     def _recorded(self, key: str, written: Written, error: Exception) -> Written:
-        self.unmirrored += 1
-        log.warning("migration %r: row %r is not in the other store yet: %r", self._setup.name, key, error)
+        level = (
+            logging.DEBUG if self._failing else logging.WARNING
+        )  # an outage is one event, however many writes meet it
+        log.log(level, "migration %r: row %r is not in the other store yet: %r", self._setup.name, key, error)
+        self._failing = True
         done = Written(written.side, written.applied, mirrored=False)
         if self._failure == "record":
             return done

@@ -190,7 +190,7 @@ async def backfill(_: Task, migration: Migration[Order], *__: Any) -> None:
 
 async def make_good(task: Task, migration: Migration[Order], old: Any, new: Any) -> None:
     """Repair, reconcile, and compare."""
-    await migration.repair()
+    await migration.repair(at_once=True)
     for key in ("k1", "k2", "k3", "k4", "n1"):
         copies = [copy for copy, _ in [await migration._open().pair.look(side, key) for side in Side]]
         if any(copy is not None and copy.version > 1 for copy in copies):

@@ -15,7 +15,7 @@ Ack = tuple[str, int]
 
 async def settle(migration: Migration[Order]) -> None:
     """Repair and reconcile, until there is nothing more to do."""
-    await migration.repair(dead=True)
+    await migration.repair(dead=True, at_once=True)
     for _ in range(3):
         if (await migration.reconcile()).clean:
             break

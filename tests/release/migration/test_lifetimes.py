@@ -84,7 +84,7 @@ async def settled(flags: Client, stores: tuple[SqliteOrders, SqliteOrders]) -> N
     migration = make(*stores, profile="mirrored")
     with flags.override({NAME: "shadow"}):
         async with migration.running(flags):
-            await migration.repair()
+            await migration.repair(at_once=True)
     old, new = [await rows_of(store) for store in stores]
     assert old == new
     assert set(old.values()) <= {order("k"), order("k", 2), Order(order_id="k", seq=3)}

@@ -89,6 +89,6 @@ async def test_the_new_store_goes_away_and_comes_back(redis_bench: Bench) -> Non
         async def repaired() -> bool:
             return (await orders.status()).unfinished == 0
 
-        await until(repaired)
+        await until(repaired, 60)
 
     assert await redis_bench.rows("old") == await redis_bench.rows("new")

@@ -1,6 +1,7 @@
 """Repair, backfill and reconciliation: bounded, resumable, one process at a time, and right whatever they meet."""
 
 import math
+from functools import partial
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from grayflow import Client, MemoryStore
 from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
 from grayflow.release.migration.ledger import BACKFILL
+from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Stage
 from tests.release.migration.bench import Bench, make, of, order, until
 from tests.release.migration.stores import Order
@@ -36,7 +38,7 @@ async def test_a_mirror_that_is_down_for_a_thousand_writes_is_made_up_for(bench:
         async def repaired() -> bool:
             return (await orders.status()).unfinished == 0
 
-        await until(repaired)
+        await until(repaired, 60)
         assert (await orders.status()).dead == 0
 
     assert await bench.rows("old") == await bench.rows("new")
@@ -59,12 +61,12 @@ async def test_a_row_that_cannot_be_repaired_is_given_up_and_shown_and_can_be_tr
         await orders.update(order("k"))
 
         for _ in range(3):
-            assert (await orders.repair()).failed == 1
+            assert (await orders.repair(at_once=True)).failed == 1
         status = await orders.status()
         assert (status.unfinished, status.dead) == (0, 1)
 
         bench.new.failing.clear()
-        assert (await orders.repair(dead=True)).rows == 1
+        assert (await orders.repair(dead=True, at_once=True)).rows == 1
         assert (await orders.status()).dead == 0
 
 
@@ -76,11 +78,37 @@ async def test_no_row_is_given_up_because_a_store_is_away(bench: Bench) -> None:
 
         for _ in range(5):
             bench.new.log.clear()
-            await orders.repair()
+            await orders.repair(at_once=True)
             assert len(bench.new.log) < 10
 
         status = await orders.status()
         assert (status.unfinished, status.dead) == (10, 0)
+
+
+async def test_while_a_store_is_away_it_is_asked_less_and_less_often(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_after=0) as orders:
+        bench.new.failing["*"] = DOWN
+        for row in rows(10):
+            await orders.update(row)
+
+        assert (await orders.repair(at_once=True)).failed == 5
+        bench.new.log.clear()
+        assert await orders.repair() == Repaired(left=10)
+        assert bench.new.log == []
+
+
+async def test_a_reconciliation_lets_what_was_given_up_be_repaired_again(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=1) as orders:
+        bench.new.failing["*"] = DOWN
+        await orders.update(order("k"))
+        await orders.repair(at_once=True)
+        assert (await orders.status()).dead == 1
+        bench.new.failing.clear()
+
+        await orders.reconcile()
+
+        assert (await orders.status()).dead == 0
+        assert (await orders.repair(at_once=True)).left == 0
 
 
 async def test_one_process_repairs_at_a_time(bench: Bench) -> None:
@@ -92,9 +120,9 @@ async def test_one_process_repairs_at_a_time(bench: Bench) -> None:
             bench.new.failing.clear()
             gate = bench.old.gate("get")
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(orders.repair)
+                tasks.start_soon(partial(orders.repair, at_once=True))
                 await gate.reached.wait()
-                assert (await other.repair()).rows == 0
+                assert (await other.repair(at_once=True)).rows == 0
                 gate.open.set()
 
     assert await bench.rows("new") == {"k": order("k")}

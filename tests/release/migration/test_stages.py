@@ -233,6 +233,17 @@ async def test_who_cannot_know_the_stage_reads_on_and_writes_nothing(cut_off: An
         assert await orders.get(of("k")) == order("k", 2)
 
 
+@pytest.mark.parametrize("stage", ["off", "complete"])
+async def test_where_there_is_one_store_only_nothing_has_to_be_known(cut_off: Any, stage: str) -> None:
+    flags, admin, faulty, clock = cut_off
+    bench = Bench(flags, admin)
+    async with bench.running(stage) as orders:
+        faulty.down = True
+        await clock.advance(1_000)
+
+        assert (await orders.update(order("k"))).applied
+
+
 async def test_without_flags_nobody_knows_where_a_row_is(store: MemoryStore) -> None:
     flags = Client(store)
     orders = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))

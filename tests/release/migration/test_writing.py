@@ -78,10 +78,24 @@ async def test_a_mirror_that_fails_is_recorded_and_the_write_succeeds(bench: Ben
         assert (await orders.status()).unfinished == 1
 
         bench.new.failing.clear()
-        assert (await orders.repair()).rows == 1
+        assert (await orders.repair(at_once=True)).rows == 1
         assert (await orders.status()).unfinished == 0
 
     assert await bench.rows("old") == await bench.rows("new") == {"k": order("k")}
+
+
+async def test_an_outage_of_the_other_store_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    async with bench.running("dualwrite", profile="mirrored") as orders:
+        for number in range(2):
+            bench.new.failing["*"] = DOWN
+            for version in (1, 2, 3):
+                await orders.update(order("k", 10 * number + version))
+            bench.new.failing.clear()
+            await orders.update(order("k", 10 * number + 9))
+
+    assert [record.levelname for record in caplog.records if "not in the other store" in record.message] == [
+        "WARNING"
+    ] * 2
 
 
 async def test_a_mirror_that_fails_is_reported_with_what_was_written(bench: Bench) -> None:
@@ -112,7 +126,7 @@ async def test_a_mirror_that_fails_is_compensated_by_an_atom(bench: Bench, befor
         assert (None if found is None else found.text) == (None if before is None else "before")
 
         bench.new.failing.clear()
-        await orders.repair()
+        await orders.repair(at_once=True)
         assert (await orders.status()).unfinished == 0
 
     assert await bench.rows("old") == await bench.rows("new")
@@ -156,7 +170,7 @@ async def test_a_write_that_may_have_been_applied_is_looked_at_again(bench: Benc
 
         bench.old.failing.clear()
         assert (await orders.status()).unfinished == 1
-        await orders.repair()
+        await orders.repair(at_once=True)
         assert (await orders.status()).unfinished == 0
 
     assert await bench.rows("old") == await bench.rows("new") == ({"k": order("k")} if applied else {})
@@ -172,7 +186,7 @@ async def test_a_write_that_is_cancelled_is_looked_at_again(bench: Bench, side: 
             tasks.cancel_scope.cancel()
 
         assert (await orders.status()).unfinished == 1
-        await orders.repair()
+        await orders.repair(at_once=True)
 
     assert await bench.rows("old") == await bench.rows("new")
 
@@ -275,7 +289,7 @@ async def test_a_delete_that_stops_between_the_stores_is_finished_by_the_repair(
             await orders.delete(of("k"))
 
         bench.old.failing.clear()
-        await orders.repair()
+        await orders.repair(at_once=True)
         assert (await orders.status()).unfinished == 0
 
     assert (await bench.rows("old"), await bench.rows("new")) == ({}, {})
