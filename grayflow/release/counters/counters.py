@@ -30,7 +30,7 @@ __all__ = ["Counters", "CountersStatus", "Measured"]
 
 S = TypeVar("S")
 
-_LEAVE_S = 2.0
+_LEAVE_S = 1.0
 
 
 class CountersStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,6 @@ __all__ = ["Flusher"]
 
 log = logging.getLogger("grayflow.release")
 
-_LEAVE_S = 1.0
 _REFUSED_S = 60.0
 _KEEP_WINDOWS = int(KEEP_S * 1e9) // WINDOW_NS
 
@@ -79,8 +78,7 @@ class Flusher:
 
     async def close(self) -> None:
         """See `grayflow.release.running.Part`."""
-        with anyio.move_on_after(_LEAVE_S):
-            await self.flush()
+        await self.flush()
 
     def over(self, failure: Exception | None) -> None:
         """See `grayflow.release.running.Part`."""

@@ -16,6 +16,7 @@ from grayflow import (
     Context,
     LifetimeError,
     MemoryStore,
+    Reason,
     Stats,
     Tally,
     UnknownFlagError,
@@ -195,10 +196,10 @@ async def test_a_caller_that_went_away_is_not_counted(admin: Admin, flags: Clien
             with counters.measure(flags.peek_decision("shelf")):
                 scope.cancel()
                 await checkpoint()
-        with flags.override(shelf=True), counters.measure(flags.peek_decision("shelf")):
-            pass
+        with flags.override(shelf=True), counters.measure(flags.peek_decision("shelf")) as decision:
+            counters.mark(decision, "mismatch")
 
-        assert await total(admin, counters) == Tally()
+        assert (await flushed(admin, counters)).arms == {}
 
 
 async def test_an_exception_that_is_an_answer_is_no_failure(admin: Admin, flags: Client) -> None:
@@ -392,7 +393,8 @@ async def test_calls_that_an_open_breaker_turned_away_are_known(admin: Admin, fl
 
 
 async def test_what_serves_for_want_of_another_was_chosen_by_nobody(admin: Admin, flags: Client) -> None:
-    await serve(admin, flags, otherwise={"weights": [["on", 100_000]]})
+    await serve(admin, flags, otherwise={"weights": [["on", 99_999], ["off", 1]]})
+    assert flags.peek_decision("shelf", {"user_id": "anna"}).reason is Reason.SPLIT
     counters, sides = Counters(), Sides()
 
     @asynccontextmanager
@@ -403,7 +405,8 @@ async def test_what_serves_for_want_of_another_was_chosen_by_nobody(admin: Admin
     variants: dict[str, Any] = {"off": sides._opened(sides.old), "on": broken}
     switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
     async with switch.running(flags), counters.running(flags):
-        assert await counters.proxy(switch).get("k") == "old"
+        with flags.scope(Context(user_id="anna")):
+            assert await counters.proxy(switch).get("k") == "old"
         stats = await flushed(admin, counters)
 
     (arm,) = stats.arms

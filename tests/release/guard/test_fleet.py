@@ -363,12 +363,15 @@ async def test_a_store_without_a_board_is_told_of(
             await process.guard.isolate_fleet()
 
 
-async def test_the_store_of_the_admin_is_closed_after_the_guard(clock: FakeClock) -> None:
-    store = MemoryStore(clock=clock)
+@pytest.mark.parametrize("hung", [False, True])
+async def test_the_store_of_the_admin_is_closed_after_the_guard(clock: FakeClock, hung: bool) -> None:
+    store, faulty = MemoryStore(clock=clock), Faulty(MemoryStore(clock=clock), clock=clock)
     async with Admin(store, actor="ada", clock=clock) as admin:
         await admin.put({"key": "shelf", "enabled": True}, reason="release")
-        async with Process(MemoryStore(clock=clock), clock, admin=admin).running():
+        async with Process(faulty, clock, admin=admin).running():
             await clock.advance(1)
+            if hung:
+                faulty.hung.add("board.delete")
 
     with pytest.raises(LifetimeError):
         await store.position()
