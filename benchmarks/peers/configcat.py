@@ -11,7 +11,7 @@ from configcatclient.pollingmode import PollingMode
 from configcatclient.user import User
 
 from benchmarks.peers.served import served
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -65,10 +65,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
             "configcat-sdk-1/aaaaaaaaaaaaaaaaaaaaaa/aaaaaaaaaaaaaaaaaaaaaa",
             ConfigCatOptions(base_url=url, polling_mode=PollingMode.auto_poll(poll_interval_seconds=3600)),
         )
-        asks = {
-            work: f"answer = value({work!r}, False, {{context}})"
-            for work in ("plain", "unknown", "half", "three", "list", "twenty")
-        }
+        asks = {work: f"answer = value({work!r}, False, {{context}})" for work in BOOLEANS}
         asks["json"] = "answer = loads(value('json', '', {context}))"
         context = "User(user, country=country, custom={'plan': plan, 'age': age})"
         names = {"value": client.get_value, "User": User, "loads": json.loads}

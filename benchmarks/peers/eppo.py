@@ -7,7 +7,7 @@ from typing import Any
 
 import eppo_client
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -80,10 +80,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
             initial_configuration=eppo_client.Configuration(flags_configuration=json.dumps(document).encode()),
         )
     )  # fmt: skip
-    asks = {
-        work: f"answer = boolean({work!r}, user, {{context}}, False)"
-        for work in ("plain", "unknown", "half", "three", "list", "twenty")
-    }
+    asks = {work: f"answer = boolean({work!r}, user, {{context}}, False)" for work in BOOLEANS}
     asks["json"] = "answer = json('json', user, {context}, None)"
     names = {"boolean": client.get_boolean_assignment, "json": client.get_json_assignment}
     context = "{'country': country, 'plan': plan, 'age': age}"

@@ -9,12 +9,11 @@ from featureflags_client.http.client import FeatureFlagsClient
 from featureflags_client.http.managers.base import AsyncBaseManager
 from featureflags_client.http.types import Operator, VariableType
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
 
-FLAGS = ("plain", "unknown", "half", "three", "list", "twenty")
 Json = dict[str, Any]
 
 
@@ -73,10 +72,10 @@ class _Given(AsyncBaseManager):  # type: ignore[misc] # no stubs for the base
 @asynccontextmanager
 async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
     """Yield its client. An unknown flag is one that the program declares and the server does not have."""
-    manager = _Given("", "test", [], dict.fromkeys(FLAGS, False), {"json": ""})
+    manager = _Given("", "test", [], dict.fromkeys(BOOLEANS, False), {"json": ""})
     client = FeatureFlagsClient(manager)
     await client.preload_async()
-    asks = {work: f"with flags({{context}}) as found: answer = found.{work}" for work in FLAGS}
+    asks = {work: f"with flags({{context}}) as found: answer = found.{work}" for work in BOOLEANS}
     asks["json"] = "with values({context}) as found: answer = loads(found.json)"
     context = "{'user_id': user, 'user_ids': (user,), 'country': country, 'plan': plan, 'age': age}"
     names = {"flags": client.flags, "values": client.values, "loads": json.loads}

@@ -12,7 +12,7 @@ from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
 from openfeature.evaluation_context import EvaluationContext
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -53,10 +53,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
             FlagdProvider(resolver_type=ResolverType.FILE, offline_flag_source_path=str(path), deadline_ms=5000)
         )
         client = api.get_client()
-        asks = {
-            work: f"answer = boolean({work!r}, False, {{context}})"
-            for work in ("plain", "unknown", "half", "three", "list", "twenty")
-        }
+        asks = {work: f"answer = boolean({work!r}, False, {{context}})" for work in BOOLEANS}
         asks["json"] = "answer = json('json', {}, {context})"
         context = "Context(user, {'country': country, 'plan': plan, 'age': age})"
         names = {"boolean": client.get_boolean_value, "json": client.get_object_value, "Context": EvaluationContext}

@@ -3,44 +3,21 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
 
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS
 from benchmarks.peers.worker import Column
+from benchmarks.workloads import FLAGS
 from grayflow import Admin, Client, Context
 from grayflow.integrations.opentelemetry import FlagsTelemetry
 from grayflow.store.memory import MemoryStore
 
 __all__ = ["peer"]
 
-Json = dict[str, Any]
 CONTEXT = "Context(user_id=user, country=country, attributes={'plan': plan, 'age': age})"
-BOOLEANS = ("plain", "unknown", "half", "three", "list", "twenty")
-
-
-def _where(name: str, operator: str, *values: Any) -> Json:
-    return {"type": "attribute", "name": name, "op": operator, "values": list(values)}
-
-
-def _flag(key: str, *rules: Json, **more: Any) -> Json:
-    return {"key": key, "enabled": True, "otherwise": "off", "rules": list(rules), **more}
-
-
-def _flags() -> list[Json]:
-    some = [_where("country", "in", *COUNTRIES), _where("plan", "in", *PLANS), _where("age", "ge", 18)]
-    return [
-        _flag("plain", otherwise="on"),
-        _flag("half", {"percent": 50, "serve": "on"}),
-        _flag("three", {"when": some, "percent": 50, "serve": "on"}),
-        _flag("list", targets={"on": list(LISTED)}),
-        _flag("twenty", *({"when": [_where("country", "in", f"X{number}")], "serve": "off"} for number in range(19)),
-              {"when": [_where("country", "in", "DE")], "serve": "on"}),
-        _flag("json", kind="json", variants=dict(MODELS), otherwise={"weights": [[name, 25_000] for name in MODELS]}),
-    ]  # fmt: skip
 
 
 def _asks(boolean: str, value: str) -> dict[str, str]:
@@ -77,7 +54,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(MemoryStore())
         admin = await stack.enter_async_context(Admin(store, actor="benchmark"))
-        for flag in _flags():
+        for flag in FLAGS:
             await admin.create(flag, reason="benchmark")
         flags = await stack.enter_async_context(Client(store))
         telemetry = FlagsTelemetry(meter_provider=NoOpMeterProvider())

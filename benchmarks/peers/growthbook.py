@@ -6,7 +6,7 @@ from typing import Any
 
 from growthbook import GrowthBookClient, Options, UserContext
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -40,10 +40,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
     """Yield its client."""
     client = GrowthBookClient(Options())
     await client.set_features(_features())
-    asks = {
-        work: f"answer = await is_on({work!r}, {{context}})"
-        for work in ("plain", "unknown", "half", "three", "list", "twenty")
-    }
+    asks = {work: f"answer = await is_on({work!r}, {{context}})" for work in BOOLEANS}
     asks["json"] = "answer = await value('json', {}, {context})"
     context = "User(attributes={'id': user, 'country': country, 'plan': plan, 'age': age})"
     names = {"is_on": client.is_on, "value": client.get_feature_value, "User": UserContext}

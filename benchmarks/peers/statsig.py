@@ -8,7 +8,7 @@ from typing import Any
 import statsig_python_core as statsig
 from statsig_python_core import DataStore, DataStoreResponse
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -101,10 +101,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
         ),
     )  # fmt: skip
     client.initialize().wait()
-    asks = {
-        work: f"answer = gate({{context}}, {work!r}, unlogged)"
-        for work in ("plain", "unknown", "half", "three", "list", "twenty")
-    }
+    asks = {work: f"answer = gate({{context}}, {work!r}, unlogged)" for work in BOOLEANS}
     asks["json"] = "answer = config({context}, 'json', unlogged_config).value"
     names = {
         "gate": client.check_gate, "config": client.get_dynamic_config, "User": statsig.StatsigUser,

@@ -8,7 +8,7 @@ from typing import Any
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
-from benchmarks.peers.work import COUNTRIES, LISTED, MODELS, PLANS
+from benchmarks.peers.work import BOOLEANS, COUNTRIES, LISTED, MODELS, PLANS
 from benchmarks.peers.worker import Column
 
 __all__ = ["peer"]
@@ -60,10 +60,7 @@ async def peer() -> AsyncIterator[tuple[str, Sequence[Column]]]:
         refresh_interval=3600,
     )  # fmt: skip
     client.initialize_client(fetch_toggles=False)
-    asks = {
-        work: f"answer = is_enabled({work!r}, {{context}})"
-        for work in ("plain", "unknown", "half", "three", "list", "twenty")
-    }
+    asks = {work: f"answer = is_enabled({work!r}, {{context}})" for work in BOOLEANS}
     asks["json"] = "answer = loads(variant('json', {context})['payload']['value'])"
     context = "{'userId': user, 'properties': {'country': country, 'plan': plan, 'age': str(age)}}"
     names = {"is_enabled": client.is_enabled, "variant": client.get_variant, "loads": json.loads}

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["COUNTRIES", "LISTED", "MODELS", "PLANS", "SHARES", "USERS", "WORKS", "Work", "WrongAnswerError"]
+__all__ = ["BOOLEANS", "COUNTRIES", "LISTED", "MODELS", "PLANS", "SHARES", "USERS", "WORKS", "Work", "WrongAnswerError"]
 
 USERS = tuple(f"user-{number}" for number in range(10_000))
 LISTED = tuple(f"user-{number}" for number in range(0, 20_000, 2))
@@ -71,3 +71,5 @@ WORKS: Mapping[str, Work] = {
     "twenty": Work("20 rules, last matches", _all(True), ({"country": "X3"}, {"country": "US"})),
     "json": Work("JSON variant of 4", _models),
 }
+BOOLEANS = tuple(work for work in WORKS if work != "json")
+"""Those whose answer is yes or no."""
