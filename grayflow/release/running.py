@@ -33,7 +33,7 @@ class Part(Protocol):
         """Finish what was begun. What is not done within the block's limit is cancelled."""
 
     def over(self, failure: Exception | None) -> None:
-        """Called once nothing runs any more; with the defect, if one ended it."""
+        """Called once nothing runs any more; with the defect, if one ended it after `open` was done."""
 
 
 class Running:
@@ -57,6 +57,7 @@ class Running:
         self._context: Context | None = None
         self._settled = anyio.Event()
         self._failure: Exception | None = None
+        self._opened = False
 
     async def __aenter__(self) -> Self:
         if self._owner is not None:
@@ -108,6 +109,7 @@ class Running:
         self.loop, self._context = asyncio.get_running_loop(), copy_context()
         async with anyio.create_task_group() as self._tasks:
             await self._part.open(self)
+            self._opened = True
             try:
                 self._settled.set()
                 await self.ending.wait()
@@ -121,4 +123,5 @@ class Running:
         self._tasks = self.loop = self._context = None
         self._failure = failure
         self._settled.set()
-        self._part.over(failure)
+        # What `open` raises is raised to the caller, who may have made a mistake: nothing has broken in the background.
+        self._part.over(failure if self._opened else None)
