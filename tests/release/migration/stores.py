@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import msgspec
 from redis.asyncio import Redis
@@ -69,6 +70,7 @@ class SqliteOrders:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_TABLE)
+        self._closed = finalize(self, self._db.close)  # with the store: Python 3.13 warns of connections left open
 
     async def get(self, key: str) -> Order | None:
         return self._one(f"SELECT {_COLUMNS} FROM orders WHERE key = ? AND NOT deleted", key)
@@ -107,7 +109,7 @@ class SqliteOrders:
         return self._all(words, after or "", limit)
 
     def close(self) -> None:
-        self._db.close()
+        self._closed()
 
     def _changed(self, words: str, *values: object) -> bool:
         return self._db.execute(words, values).rowcount == 1

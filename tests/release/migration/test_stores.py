@@ -1,8 +1,6 @@
 """The contract of a migration's stores: both of the tests' pass it, and no known fault does."""
 
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,8 +11,7 @@ from redis.asyncio import Redis
 from grayflow.testing import MigrationStoreContract
 from tests.release.migration.faulty_stores import FOUND_BY
 from tests.release.migration.stores import Order, RedisOrders, SqliteOrders
-
-ROOT = Path(__file__).parents[3]
+from tests.testing.test_contract import ROOT, run
 
 
 class Orders(MigrationStoreContract):
@@ -44,16 +41,8 @@ class TestRedis(Orders):
 
 def test_every_fault_is_found() -> None:
     asked = {f"Test{fault.__name__}::{test}" for fault, test in FOUND_BY.items()}
-    names = [f"tests/release/migration/faulty_stores.py::{name}" for name in sorted(asked)]
 
-    told = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-rf", "-p", "no:randomly", "-p", "no:cacheprovider", *names],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    ).stdout
+    told = run("-rf", *(f"tests/release/migration/faulty_stores.py::{name}" for name in sorted(asked)), folder=ROOT)
 
     failed = set(re.findall(r"^FAILED \S+::(Test\w+::\w+)", told, re.MULTILINE))
     assert asked - failed == set(), told
