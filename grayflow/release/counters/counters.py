@@ -249,9 +249,8 @@ class Counters:
 
     def fork(self) -> object:
         """Begin anew in a forked child, whose parent tells what was counted before."""
-        left = self._flags, self._flusher, self._ledger
+        left = self._flags, self._flusher
         self._flags = self._flusher = None
-        self._ledger = Ledger()
         return left
 
     def _stop(self, flusher: Flusher) -> None:

@@ -98,7 +98,7 @@ async def measured(flags: Client, counters: Counters, user: str | None, error: E
 
 async def test_what_is_measured_is_what_an_admin_reads(served: Served) -> None:
     admin, flags = served
-    counters = Counters()
+    counters = Counters(flush_every=3600)
     async with counters.running(flags):
         for user in ("anna", "anna", "ben"):
             await measured(flags, counters, user)
@@ -117,7 +117,7 @@ async def test_what_is_measured_is_what_an_admin_reads(served: Served) -> None:
 
 async def test_a_unit_that_fails_in_two_processes_failed_once(served: Served) -> None:
     admin, flags = served
-    one, other = Counters(), Counters()
+    one, other = Counters(flush_every=3600), Counters(flush_every=3600)
     async with one.running(flags), other.running(flags):
         await measured(flags, one, "anna", OSError("broken"))
         await measured(flags, other, "anna", OSError("broken"))
@@ -147,7 +147,7 @@ async def test_it_is_told_every_few_seconds(served: Served) -> None:
 
 async def test_versions_of_a_flag_and_ways_to_decide_it_are_told_apart(served: Served) -> None:
     admin, flags = served
-    counters = Counters()
+    counters = Counters(flush_every=3600)
     async with counters.running(flags):
         await measured(flags, counters, "anna")
         document = {"key": "shelf", "enabled": True, "otherwise": {"weights": [["on", 50_000], ["off", 50_000]]}}
@@ -170,7 +170,7 @@ async def test_versions_of_a_flag_and_ways_to_decide_it_are_told_apart(served: S
 
 async def test_something_else_can_be_counted(served: Served) -> None:
     admin, flags = served
-    counters = Counters()
+    counters = Counters(flush_every=3600)
     async with counters.running(flags):
         decision = flags.peek_decision("shelf")
         counters.mark(decision, "mismatch")
@@ -190,7 +190,7 @@ async def test_something_else_can_be_counted(served: Served) -> None:
 
 async def test_a_caller_that_went_away_is_not_counted(admin: Admin, flags: Client) -> None:
     await admin.put({"key": "shelf", "enabled": True}, reason="release")
-    counters = Counters()
+    counters = Counters(flush_every=3600)
     async with counters.running(flags):
         with anyio.CancelScope() as scope:
             with counters.measure(flags.peek_decision("shelf")):
@@ -204,7 +204,7 @@ async def test_a_caller_that_went_away_is_not_counted(admin: Admin, flags: Clien
 
 async def test_an_exception_that_is_an_answer_is_no_failure(admin: Admin, flags: Client) -> None:
     await admin.put({"key": "shelf", "enabled": True}, reason="release")
-    counters = Counters(failures=LookupError, ignore=(KeyError,))
+    counters = Counters(failures=LookupError, ignore=(KeyError,), flush_every=3600)
     async with counters.running(flags):
         for error in (IndexError("i"), KeyError("k"), OSError("o")):
             with pytest.raises(type(error)), counters.measure(flags.peek_decision("shelf")):
@@ -216,7 +216,7 @@ async def test_an_exception_that_is_an_answer_is_no_failure(admin: Admin, flags:
 
 async def test_the_unit_is_that_of_the_scope_or_what_by_names(admin: Admin, flags: Client) -> None:
     await admin.put({"key": "shelf", "enabled": True}, reason="release")
-    counters = Counters(by={"first": ["tenant_id", "user_id"]})
+    counters = Counters(by={"first": ["tenant_id", "user_id"]}, flush_every=3600)
     async with counters.running(flags):
         for context in (Context(user_id="a"), Context(user_id="b"), Context(user_id="b", tenant_id="t"), Context()):
             with flags.scope(context), counters.measure(flags.peek_decision("shelf")):
@@ -232,7 +232,7 @@ async def test_the_unit_is_that_of_the_scope_or_what_by_names(admin: Admin, flag
 
 async def test_outside_of_its_block_nothing_is_counted_and_nothing_breaks(admin: Admin, flags: Client) -> None:
     await admin.put({"key": "shelf", "enabled": True}, reason="release")
-    counters = Counters()
+    counters = Counters(flush_every=3600)
     await measured(flags, counters, "anna")
     counters.mark(flags.peek_decision("shelf"), "mismatch")
     assert counters.status.running is False
@@ -283,7 +283,7 @@ async def serve(admin: Admin, flags: Client, **document: Any) -> None:
 
 async def test_the_calls_of_a_switch_are_counted_by_who_answered(admin: Admin, flags: Client) -> None:
     await serve(admin, flags, otherwise="off", targets={"on": ["anna"]})
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
     shelf = counters.proxy(sides.switch)
     async with sides.switch.running(flags), counters.running(flags):
         for user in ("anna", "ben", "dora"):
@@ -306,7 +306,7 @@ async def test_the_calls_of_a_switch_are_counted_by_who_answered(admin: Admin, f
 
 async def test_a_caller_of_a_switch_that_went_away_is_not_counted(admin: Admin, flags: Client) -> None:
     await serve(admin, flags)
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
     shelf = counters.proxy(sides.switch)
     async with sides.switch.running(flags), counters.running(flags):
         sides.new.hangs = True
@@ -319,13 +319,14 @@ async def test_a_caller_of_a_switch_that_went_away_is_not_counted(admin: Admin, 
 
 async def test_a_failure_that_the_old_one_covered_is_charged_to_the_new_one(admin: Admin, flags: Client) -> None:
     await serve(admin, flags, otherwise={"weights": [["on", 50_000], ["off", 50_000]]})
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
     guard = FallbackGuard(
         sides.switch,
         new="on",
         old="off",
         safe=["get", "peek"],
         counters=counters,
+        timeout=None,
         breaker=BreakerPolicy(minimum_calls=1000),
     )
     async with sides.switch.running(flags), counters.running(flags):
@@ -356,9 +357,15 @@ async def test_what_came_of_a_guarded_call_is_told_as_it_was_for_the_new_one(
     admin: Admin, flags: Client, kind: str
 ) -> None:
     await serve(admin, flags)
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
     guard = FallbackGuard(
-        sides.switch, new="on", old="off", safe=["get"], counters=counters, ignore=KeyError, timeout=0.05
+        sides.switch,
+        new="on",
+        old="off",
+        safe=["get"],
+        counters=counters,
+        ignore=KeyError,
+        timeout=0.05 if kind == "times out" else None,
     )
     sides.new.error = KeyError("k") if kind == "ignored" else OSError("broken")
     sides.old.error = OSError("broken") if kind == "both failed" else None
@@ -379,9 +386,11 @@ async def test_what_came_of_a_guarded_call_is_told_as_it_was_for_the_new_one(
 
 async def test_calls_that_an_open_breaker_turned_away_are_known(admin: Admin, flags: Client) -> None:
     await serve(admin, flags)
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
     policy = BreakerPolicy(minimum_calls=5)
-    guard = FallbackGuard(sides.switch, new="on", old="off", safe=["get"], counters=counters, breaker=policy)
+    guard = FallbackGuard(
+        sides.switch, new="on", old="off", safe=["get"], counters=counters, breaker=policy, timeout=None
+    )
     async with sides.switch.running(flags), counters.running(flags):
         sides.new.error = OSError("broken")
         for _ in range(8):
@@ -395,7 +404,7 @@ async def test_calls_that_an_open_breaker_turned_away_are_known(admin: Admin, fl
 async def test_what_serves_for_want_of_another_was_chosen_by_nobody(admin: Admin, flags: Client) -> None:
     await serve(admin, flags, otherwise={"weights": [["on", 99_999], ["off", 1]]})
     assert flags.peek_decision("shelf", {"user_id": "anna"}).reason is Reason.SPLIT
-    counters, sides = Counters(), Sides()
+    counters, sides = Counters(flush_every=3600), Sides()
 
     @asynccontextmanager
     async def broken() -> AsyncIterator[Side]:

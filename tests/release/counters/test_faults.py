@@ -18,6 +18,8 @@ from grayflow.errors import StoreAccessError
 from grayflow.release import Counters
 from grayflow.release.counters.flusher import Flusher
 from grayflow.store.counts import WINDOW_NS, Arm, counter_name, failed_name
+from grayflow.store.redis.acl import acl_rules
+from grayflow.store.wrappers import ReadOnly
 from grayflow.testing import FakeClock, Faulty
 from tests.faults.proxy import Proxy
 from tests.release.kit import PATIENCE_S, until
@@ -276,6 +278,7 @@ def run_until_told(command: list[str]) -> tuple[int, int]:
     return said
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_of_processes_that_are_killed_in_the_middle_nothing_is_counted_twice(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -359,3 +362,26 @@ async def test_a_defect_is_told_and_ends_the_counting_only(
         with pytest.raises(RuntimeError, match="a defect"):
             await defective()
     assert "a defect ended the counting of calls; calls go on" in caplog.text
+
+
+async def test_whoever_may_only_read_is_told_and_a_worker_counts_what_a_reader_sees() -> None:
+    with RedisServer() as server:
+        async with Admin(server.url, namespace="prod", actor="ada") as admin:
+            await admin.init()
+            await admin.put({"key": "shelf", "enabled": True}, reason="release")
+        for role in ("reader", "worker"):
+            server.ask("ACL", "SETUSER", f"gf-{role}", *acl_rules(role, "prod", "pw"))
+        seen = {}
+        for role in ("reader", "worker"):
+            url, counters = f"redis://gf-{role}:pw@127.0.0.1:{server.port}/0", Counters()
+            async with Client(url, namespace="prod") as flags, counters.running(flags):
+                counters.record(flags.peek_decision("shelf"), {"user_id": "anna"}, failed=True)
+                await counters.flush()
+                seen[role] = counters.status.trouble
+        reader = ReadOnly(open_store(f"redis://gf-reader:pw@127.0.0.1:{server.port}/0", namespace="prod"))
+        async with Admin(reader, actor="ada") as admin:
+            found = (await admin.stats("shelf")).total("on")
+
+    assert "of the role worker" in str(seen["reader"])
+    assert seen["worker"] is None
+    assert (found.calls, found.failures, found.failed_units) == (1, 1, 1)

@@ -108,7 +108,14 @@ class World:
         return opened
 
     def guard(self, **options: Any) -> FallbackGuard[Shelf]:
-        given = {"clock": self.clock, "random": lambda: 0.5, "on_event": self.events.append, **options}
+        # No time limit but where a test is about one: what is slow here is the machine.
+        given = {
+            "timeout": None,
+            "clock": self.clock,
+            "random": lambda: 0.5,
+            "on_event": self.events.append,
+            **options,
+        }
         return FallbackGuard(self.switch, new="on", old="off", **given)
 
     @asynccontextmanager

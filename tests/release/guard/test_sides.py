@@ -230,7 +230,7 @@ async def talking() -> AsyncIterator[tuple[Any, Talker, Talker, FallbackGuard[Ta
     flags = Client("memory://")
     variants: Any = {"off": opening(old), "on": opening(new)}
     switch = ImplementationSwitch(Talk, flag="talk", variants=variants, default="off")
-    guard = FallbackGuard(switch, new="on", old="off")
+    guard = FallbackGuard(switch, new="on", old="off", timeout=None)
     async with switch.running(flags):
         with flags.override(talk=True):
             yield guard.proxy(), new, old, guard, flags
