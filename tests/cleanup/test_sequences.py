@@ -76,7 +76,8 @@ class Log:
         self.ended.append(off.generation)
 
     def _remove_one(self, off: SwitchOff) -> bool:
-        revision = None if self._cache is None else self._cache.remove_one()
+        """Ask first, as handlers are told to: the cancellation comes a moment after the switch."""
+        revision = self._cache.remove_one() if self._cache is not None and off.still_off() else None
         if revision is not None:
             self._note(off, "removed a key of the live generation", wrong=2 * revision > off.generation)
         return revision is not None
