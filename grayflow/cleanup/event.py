@@ -132,9 +132,9 @@ class SwitchOff(SwitchEvent, frozen=True, kw_only=True):
         Tell whether there is any point in going on: the variant is still off by the same switch, this process still
         holds the job, and nobody asked it to stop.
 
-        Looks at memory only and may be called from any thread. An async handler is cancelled a moment after it turns false
-        (0.05 s where the loop is free); a synchronous one has to ask, and so has whoever must not touch what the variant
-        writes in that moment, between steps that cannot be undone. `purge_keys` asks before each command.
+        Looks at memory only and may be called from any thread. An async handler is cancelled a moment after it turns
+        false (0.05 s where the loop is free); a synchronous one has to ask, and so has whoever must not touch what the
+        variant writes in that moment, between steps that cannot be undone. `purge_keys` asks before each command.
         """  # noqa: D205 - one sentence
         return self.holds()
 
