@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from difflib import get_close_matches
 from inspect import isawaitable
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from grayflow.client.client import Client
 from grayflow.core.flag import Flag
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+from grayflow.release.migration.errors import StageRefusedError
 from grayflow.release.migration.migration import Migration
 from grayflow.release.migration.rules import Stage
 
@@ -32,6 +34,8 @@ __all__ = ["advance", "backfill", "migration_group", "migrations", "reconcile", 
 
 _STYLES = {Stage.OFF: "dim", Stage.COMPLETE: "green"}
 _WAIT_S = 30.0
+_ALIKE = 0.85
+"""How alike names are that look like one with a slip; `orders.items` and `orders.store` are not."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The migration: the key of its flag.")]
 SomeName = Annotated[str | None, typer.Argument(metavar="NAME", help="The migration; all, if left out.")]
@@ -56,11 +60,14 @@ async def status(session: Session, name: SomeName = None, *, as_json: AsJson = F
     async with session.reading() as admin:
         names = [name] if name is not None else await _names(admin)
         found = [await MigrationDesk(admin, one).status() for one in names]
+        near = None if name is None else await _near(admin, name)
     if as_json:
         shapes = [msgspec.to_builtins(one) for one in found]
         session.json(shapes if name is None else shapes[0])
     elif name is not None:
         _show(session, found[0])
+        if near is not None:
+            session.note(f"there is no migration {name!r} yet; did you mean {near!r}?", "warning")
     elif not found:
         session.say("there is no migration; the first advance of one begins it: grayflow migration advance NAME")
     else:
@@ -80,7 +87,11 @@ async def advance(
     as_json: AsJson = False,
 ) -> Exit | None:
     """Go on to the next stage, if all is proved that it needs; the first time this begins the migration."""
+    _check_force(reason, force=force)
     async with session.writing() as admin:
+        if to is None and (near := await _near(admin, name)) is not None:
+            text = f"migration {name!r} was not begun: did you mean {near!r}? If not: --to {Stage.DUALWRITE}"
+            raise StageRefusedError(text, migration=name)
         saved = await MigrationDesk(admin, name).advance(to, reason=reason, force=force)
         return await _told(session, admin, saved, wait_s=wait_timeout if wait else None, as_json=as_json)
 
@@ -97,6 +108,7 @@ async def retreat(
     as_json: AsJson = False,
 ) -> Exit | None:
     """Go back to the stage before. Nothing leads back from `complete`."""
+    _check_force(reason, force=force)
     async with session.writing() as admin:
         saved = await MigrationDesk(admin, name).retreat(to, reason=reason, force=force)
         return await _told(session, admin, saved, wait_s=wait_timeout if wait else None, as_json=as_json)
@@ -215,6 +227,17 @@ async def _told(
 async def _names(admin: Admin) -> list[str]:
     flags = await admin.flags()
     return [key for key, flag in flags.items() if "migration" in flag.tags and set(flag.variants) == set(Stage)]
+
+
+async def _near(admin: Admin, name: str) -> str | None:
+    """Return the migration that a name may be a slip for, if it has none of its own."""
+    names = await _names(admin)
+    return None if name in names else next(iter(get_close_matches(name, names, 1, _ALIKE)), None)
+
+
+def _check_force(reason: str, *, force: bool) -> None:
+    if force and not reason.strip():
+        raise ConfigurationError("--force needs a reason, for the audit: --reason '...'")
 
 
 def _row(found: MigrationStatus) -> tuple[Text, ...]:

@@ -103,7 +103,8 @@ def test_what_is_missing_is_said_and_nothing_is_written(cli: Cli):
 def test_force_needs_a_reason(cli: Cli):
     stage(cli, "dualwrite")
 
-    assert "needs a reason" in cli("migration", "advance", NAME, "--force", code=2).err
+    assert "needs a reason, for the audit: --reason" in cli("migration", "advance", NAME, "--force", code=2).err
+    assert "needs a reason, for the audit: --reason" in cli("migration", "retreat", NAME, "--force", code=2).err
     cli("migration", "advance", NAME, "--force", "-r", "there are no rows")
     assert cli.json("migration", "status", NAME)["stage"] == "shadow"
 
@@ -113,6 +114,25 @@ def test_the_stage_that_is_meant_is_checked(cli: Cli):
 
     assert "the next is 'shadow'" in cli("migration", "advance", NAME, "--to", "live", code=4, COLUMNS="200").err
     assert "that is the first stage" in cli("migration", "retreat", "other", code=4, COLUMNS="200").err
+
+
+def test_a_flag_that_is_no_migrations_is_refused(cli: Cli):
+    cli.put({"key": "payment_v2", "enabled": True})
+
+    for verb in ("status", "advance", "retreat"):
+        refused = cli("migration", verb, "payment_v2", code=2, COLUMNS="300")
+        assert "flag 'payment_v2' is no migration's: it serves 'on', 'off', and no stages" in refused.err
+    assert "payment_v2" not in cli("migration").out
+
+
+def test_a_slip_in_the_name_begins_no_second_migration(cli: Cli):
+    stage(cli, "dualwrite")
+    slip = NAME[:-2] + NAME[-1] + NAME[-2]
+
+    assert f"did you mean {NAME!r}?" in cli("migration", "status", slip, COLUMNS="200").err
+    assert f"did you mean {NAME!r}?" in cli("migration", "advance", slip, code=4, COLUMNS="200").err
+    assert [one["name"] for one in cli.json("migration")] == [NAME]
+    assert "is at stage dualwrite" in cli("migration", "advance", slip, "--to", "dualwrite").out
 
 
 @pytest.mark.parametrize("name", ["orders", "made", "opened"])

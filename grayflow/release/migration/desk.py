@@ -38,7 +38,7 @@ from grayflow.release.migration.rules import Stage
 from grayflow.release.migration.setup import Terms
 from grayflow.store.board import Record
 from grayflow.store.fleet import read_fleet
-from grayflow.store.given import checked_clock
+from grayflow.store.given import checked_clock, refused, seconds
 
 __all__ = ["MigrationDesk", "MigrationStatus"]
 
@@ -104,10 +104,12 @@ class MigrationDesk:
         clock: Times the wait for processes; the machine's if left out.
 
     Raises:
-        ConfigurationError: the store has no board.
+        ConfigurationError: an argument cannot be used, or the store has no board.
     """
 
     def __init__(self, admin: Admin, name: str, *, terms: Terms | None = None, clock: Clock | None = None) -> None:
+        if not isinstance(admin, Admin):
+            raise refused("admin", admin, "give the grayflow.Admin that moves the stage")
         board = admin.store.board
         if board is None:
             raise ConfigurationError(f"migrations need a board: {admin.store.no_board}")
@@ -120,6 +122,7 @@ class MigrationDesk:
         Return how it is doing.
 
         Raises:
+            ConfigurationError: the flag of that name is no migration's.
             StoreError: flags or board cannot be read.
         """
         past, fleet = await read_past(self._admin.store, self._name), await read_fleet(self._board)
@@ -218,6 +221,7 @@ class MigrationDesk:
         Returns:
             How far it came: being late is no error, see `Seen.complete` and `Seen.processes`.
         """
+        timeout = seconds("timeout", timeout, least=0.0, endless=True)
         past = await read_past(self._admin.store, self._name)
         with anyio.move_on_after(timeout):
             while not (await read_fleet(self._board)).processes:

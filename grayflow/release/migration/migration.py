@@ -159,6 +159,8 @@ class Migration(Filling[R], Moving[R]):
         """
         if not isinstance(flags, Client):
             raise refused("flags", flags, "give the grayflow.Client that has the stage")
+        if admin is not None and not isinstance(admin, Admin):
+            raise refused("admin", admin, "give the grayflow.Admin that moves the stage, or leave it out")
         engine = Engine(
             self._setup,
             self._policy,

@@ -6,7 +6,7 @@ import msgspec
 
 from grayflow.core.codec import decode_flag
 from grayflow.core.flag import Flag
-from grayflow.errors import InvalidFlagError
+from grayflow.errors import ConfigurationError, InvalidFlagError
 from grayflow.release.migration.compass import gray_key
 from grayflow.release.migration.rules import Stage
 from grayflow.release.switch.choice import reachable
@@ -42,12 +42,14 @@ async def read_past(store: Store, name: str) -> Past:
     Read the history of both flags.
 
     Raises:
+        ConfigurationError: the flag of that name is no migration's.
         StoreError: it cannot be read.
     """
     changes = await store.history(name, limit=_FAR)
     newest = _flag(changes[0]) if changes else None
     if newest is None:
         return Past()
+    _check(newest)
     stage = _stage(newest)
     first = _oldest(changes, lambda flag: flag is not None and _stage(flag) is stage)
     left = _oldest(changes, lambda flag: flag is not None and _stage(flag) is not Stage.OFF)
@@ -70,6 +72,15 @@ async def read_past(store: Store, name: str) -> Past:
 def everybody(flag: Flag | None, at: int) -> bool:
     """Tell whether a gray list holds everybody."""
     return flag is not None and reachable(flag, at, "off") == {"on"}
+
+
+def _check(flag: Flag) -> None:
+    if not set(Stage) <= set(flag.variants):
+        served = ", ".join(map(repr, flag.variants))
+        raise ConfigurationError(
+            f"flag {flag.key!r} is no migration's: it serves {served}, and no stages. A migration has a flag of its "
+            "own, which its first advance makes; give another name"
+        )
 
 
 def _oldest(changes: Sequence[Change], holds: Callable[[Flag | None], bool]) -> Change | None:

@@ -65,6 +65,21 @@ async def test_the_whole_way_with_every_proof(bench: Bench) -> None:
         assert [change.action for change in await bench.admin.history(NAME)] == ["advance"] * 5 + ["put"]
 
 
+async def test_what_cannot_be_used_is_refused_by_name(admin: Admin, flags: Client) -> None:
+    await admin.put({"key": NAME, "enabled": True})
+    orders: Any = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))
+    desk: Any = MigrationDesk
+
+    with pytest.raises(ConfigurationError, match="is no migration's: it serves 'on', 'off', and no stages"):
+        await desk(admin, NAME).status()
+    with pytest.raises(ConfigurationError, match="admin is a Python object of type Client; give the"):
+        orders.running(flags, flags)
+    with pytest.raises(ConfigurationError, match="admin is None; give the"):
+        desk(None, NAME)
+    with pytest.raises(ConfigurationError, match="timeout is 'soon'; give seconds"):
+        await desk(admin, "other").wait_converged("soon")
+
+
 async def compared(bench: Bench, orders: Any, least: int) -> bool:
     await orders._open().watch.flush()
     return (await orders.status()).compared >= least
