@@ -196,7 +196,7 @@ class Migration(Filling[R], Moving[R]):
         Args:
             query: Handed to the stores as it is.
             limit: How many rows, 1 or more.
-            cursor: `Page.cursor` of the page before.
+            cursor: `Page.cursor` of the page before; it may have been through JSON, if the order may.
             partial: `"allow"`: if one of two stores fails, return what the other has, and mark the page.
 
         Raises:

@@ -118,7 +118,8 @@ class Reader(Generic[R]):
             for side in sides:
                 self._note(standing, side)
             streams = [_Stream(self._pair, self._setup, side, query, limit + 1) for side in sides]
-            return await self._merged(streams, standing, cursor, limit, allow_partial=allow_partial)
+            last = None if cursor is None else (cursor[0], cursor[1])  # it may have been through JSON
+            return await self._merged(streams, standing, last, limit, allow_partial=allow_partial)
 
     async def _merged(
         self, streams: Sequence[_Stream[R]], standing: Standing, last: Place | None, limit: int, *, allow_partial: bool

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from grayflow.errors import ConfigurationError
@@ -155,6 +156,15 @@ async def test_pages_of_any_size_make_the_same_list(bench: Bench, stage: Stage, 
 
     assert tuple(found) == whole
     assert len({row.order_id for row in found}) == len(found)
+
+
+async def test_a_cursor_survives_json(bench: Bench) -> None:
+    await bench.seed(old=tuple(order(f"k{number}", at=number) for number in range(5)))
+    async with bench.running("dualwrite") as orders:
+        page = await orders.list(limit=3)
+        cursor = msgspec.json.decode(msgspec.json.encode(page.cursor))
+
+        assert [row.at for row in (await orders.list(limit=3, cursor=cursor)).rows] == [3, 4]
 
 
 async def test_a_store_that_fails_fails_the_list(bench: Bench) -> None:
