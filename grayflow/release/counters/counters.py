@@ -19,7 +19,7 @@ from grayflow.release.counters.calls import CountedCalls
 from grayflow.release.counters.flusher import Flusher
 from grayflow.release.counters.ledger import Ledger
 from grayflow.release.counters.meter import Meter
-from grayflow.release.guard.outcome import Errors, Outcome, checked_errors, classify
+from grayflow.release.guard.outcome import Errors, Outcome, checked_errors, outcome_of
 from grayflow.release.running import Running
 from grayflow.release.switch.proxy import make_proxy
 from grayflow.release.switch.switch import ImplementationSwitch
@@ -223,9 +223,7 @@ class Counters:
 
     def outcome_of(self, error: BaseException | None) -> Outcome:
         """Say what came of a block that ended so."""
-        if error is None:
-            return Outcome.SUCCESS
-        return classify(error, self._failures, self._ignore) if isinstance(error, Exception) else Outcome.CANCELLED
+        return outcome_of(error, self._failures, self._ignore)
 
     def now(self) -> float:
         """Return the time that calls are measured by, seconds."""

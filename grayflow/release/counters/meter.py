@@ -1,11 +1,12 @@
 """Counts the calls of one switch: for whom each was made, who answered, how long it took and whether it failed."""
 
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Protocol
 
 from grayflow.client.asking import AnyContext
 from grayflow.core.decision import Decision
-from grayflow.release.guard.outcome import Errors, Outcome, classify
+from grayflow.release.guard.outcome import Errors, Outcome, outcome_of
 from grayflow.release.switch.instance import Use
 
 __all__ = ["Books", "Meter"]
@@ -30,7 +31,7 @@ class Books(Protocol):
 
 class Meter:
     """
-    Counts for one switch. A method of it never raises by itself, and costs a call a microsecond or two.
+    Counts for one switch. A method of it never raises by itself, and costs a call some microseconds.
 
     Args:
         books: Where.
@@ -43,8 +44,8 @@ class Meter:
     def __init__(
         self, books: Books, flag: str, failures: Errors, ignore: Errors, monotonic: Callable[[], float]
     ) -> None:
-        self._books, self._flag, self._monotonic = books, flag, monotonic
-        self._failures, self._ignore = failures, ignore
+        self._books, self._flag = books, flag
+        self.monotonic, self.failures, self.ignore = monotonic, failures, ignore
 
     def decided(self, context: AnyContext) -> Decision | None:
         """Return how the flag is decided for a call that begins; `None` if it is not counted."""
@@ -65,32 +66,33 @@ class Meter:
 
     async def run(self, use: Use[Any], name: str, args: Any, kwargs: Any, context: AnyContext = None) -> Any:
         """Call an async method in a use, which ends here, and count that."""
-        decision, began, outcome = self.decided(context), self._monotonic(), Outcome.CANCELLED
-        try:
-            result = await getattr(use.value, name)(*args, **kwargs)
-        except Exception as error:
-            outcome = classify(error, self._failures, self._ignore)
-            raise
-        else:
-            outcome = Outcome.SUCCESS
-            return result
-        finally:
-            use.leave()
-            if decision is not None:
-                self.settled(decision, use.instance.variant, outcome, self._monotonic() - began, context)
+        with _Metered(self, use, context):
+            return await getattr(use.value, name)(*args, **kwargs)
 
     def run_now(self, use: Use[Any], name: str, args: Any, kwargs: Any) -> Any:
         """Do the same with a method."""
-        decision, began, outcome = self.decided(None), self._monotonic(), Outcome.CANCELLED
-        try:
-            result = getattr(use.value, name)(*args, **kwargs)
-        except Exception as error:
-            outcome = classify(error, self._failures, self._ignore)
-            raise
-        else:
-            outcome = Outcome.SUCCESS
-            return result
-        finally:
-            use.leave()
-            if decision is not None:
-                self.settled(decision, use.instance.variant, outcome, self._monotonic() - began, None)
+        with _Metered(self, use, None):
+            return getattr(use.value, name)(*args, **kwargs)
+
+
+class _Metered:
+    """One call, from where it begins to where its use ends."""
+
+    __slots__ = ("_began", "_context", "_decision", "_meter", "_use")
+
+    def __init__(self, meter: Meter, use: Use[Any], context: AnyContext) -> None:
+        self._meter, self._use, self._context = meter, use, context
+        self._decision = meter.decided(context)
+        self._began = meter.monotonic()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        meter, use = self._meter, self._use
+        use.leave()
+        if self._decision is not None:
+            took_s, outcome = meter.monotonic() - self._began, outcome_of(error, meter.failures, meter.ignore)
+            meter.settled(self._decision, use.instance.variant, outcome, took_s, self._context)

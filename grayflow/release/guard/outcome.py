@@ -10,7 +10,7 @@ from typing import Any
 
 from grayflow.store.given import refused
 
-__all__ = ["Errors", "Outcome", "checked_errors", "classify"]
+__all__ = ["Errors", "Outcome", "checked_errors", "classify", "outcome_of"]
 
 Errors = tuple[type[Exception], ...]
 """Classes of exceptions."""
@@ -42,6 +42,13 @@ def classify(error: Exception, failures: Errors, ignore: Errors) -> Outcome:
         ignore: What does not, even so.
     """
     return Outcome.FAILURE if isinstance(error, failures) and not isinstance(error, ignore) else Outcome.IGNORED
+
+
+def outcome_of(error: BaseException | None, failures: Errors, ignore: Errors) -> Outcome:
+    """Say what came of something that ended with that, or well: what is no `Exception` ended it from outside."""
+    if error is None:
+        return Outcome.SUCCESS
+    return classify(error, failures, ignore) if isinstance(error, Exception) else Outcome.CANCELLED
 
 
 def checked_errors(name: str, given: Any) -> Errors:
