@@ -29,7 +29,7 @@ def flag_keys(number: int) -> list[str]:
 def fill(server: RedisServer, namespace: str, number: int) -> None:
     """Initialise the namespace and give it so many flags, all of them on."""
     keys = Keys(namespace)
-    words = init_arguments(keys, None)
+    words = init_arguments(keys, None, 0)
     with server.connect() as client:
         client.eval(_SCRIPT, len(init_keys(keys)), *init_keys(keys), *words)
     _commit(server, keys, (_edit(key) for key in (ROCK, *flag_keys(number))))
