@@ -7,6 +7,7 @@ from grayflow.core.position import Position
 from grayflow.errors import ConfigurationError
 from grayflow.store.board import Board
 from grayflow.store.fleet import Fleet, Process, read_fleet
+from grayflow.store.given import refused, seconds
 
 __all__ = ["FleetVerbs", "Seen"]
 
@@ -58,8 +59,9 @@ class FleetVerbs(Desk):
             How far it came: being late is no error, see `Seen.complete`.
 
         Raises:
-            ConfigurationError: the token is none, there is no such revision yet, or the store has no board.
+            ConfigurationError: an argument cannot be used, there is no such revision yet, or the store has no board.
         """
+        timeout = seconds("timeout", timeout, least=0.0, endless=True)
         board, position = self._board(), await self._wanted(change)
         began = self._clock.monotonic()
         look_s = _FIRST_LOOK_S
@@ -82,6 +84,8 @@ class FleetVerbs(Desk):
             return change
         if isinstance(change, str):
             return Position.from_token(change)
+        if type(change) is not int:
+            raise refused("change", change, "give a position, its token (Saved.token), or a revision")
         now = await self.store.position()
         if not 0 <= change <= now.revision:
             raise ConfigurationError(f"there is no revision {change} yet; the newest is {now.revision}")

@@ -127,7 +127,14 @@ class Writer:
         raise AssertionError("unreachable: the last attempt raises")
 
     async def read(self, model: type[D], key: str) -> "Held[D]":
-        """Return what the store holds under a key."""
+        """
+        Return what the store holds under a key.
+
+        Raises:
+            ConfigurationError: that is no text.
+        """
+        if not isinstance(key, str):
+            raise refused("key", key, f"give the key of a {kind_word(model)}, a text")
         return held_of(model, key, *await self._store.get(kind_word(model), key))
 
     async def existing(self, held: "Held[D]") -> D:

@@ -442,6 +442,22 @@ async def test_a_reason_that_is_no_text_is_refused_and_nothing_written(reason: A
         assert not await admin.history()
 
 
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda admin: admin.switch_on(None), "key is None; give the key of a flag, a text"),
+        (lambda admin: admin.delete_segment(5), "key is 5; give the key of a segment, a text"),
+        (lambda admin: admin.stats(None), "key is None; give the key of a flag, a text"),
+        (lambda admin: admin.wait_until_seen(None), "change is None; give a position, its token"),
+        (lambda admin: admin.wait_until_seen(0, timeout="soon"), "timeout is 'soon'; give seconds"),
+    ],
+)
+async def test_what_is_no_key_no_change_and_no_time_is_refused_by_name(ask: Any, says: str):
+    async with Admin("memory://", actor="ann") as admin:
+        with pytest.raises(ConfigurationError, match=says):
+            await ask(admin)
+
+
 async def test_a_namespace_that_is_not_the_stores_own_is_refused():
     with pytest.raises(ConfigurationError, match=r"'shop'.*'default'"):
         Admin(MemoryStore(), namespace="shop")

@@ -92,6 +92,8 @@ class Atoms:
             lease_s=check_span("lease", seconds("lease", lease, least=0.1)),
             keep_s=check_span("keep", seconds("keep", keep)),
         )
+        if isinstance(atoms, Atom) or not isinstance(atoms, Iterable):
+            raise refused("atoms", atoms, "give them in a list: Atoms(journal, [atom])")
         self._registry = Registry(map(_checked, atoms))
         self._crew = Crew(
             self._terms,

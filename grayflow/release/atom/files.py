@@ -24,7 +24,7 @@ from anyio.lowlevel import checkpoint
 from grayflow.clock import Clock
 from grayflow.errors import ConfigurationError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
 from grayflow.store.board import Lease, Record, Records, check_text, check_value
-from grayflow.store.given import checked_clock
+from grayflow.store.given import checked_clock, refused
 from grayflow.store.records import claimed, is_over, later_fence, put_into, released, renewed, span_ns
 
 __all__ = ["FileJournal"]
@@ -81,6 +81,8 @@ class FileJournal:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
+        if not (isinstance(folder, str | os.PathLike) and str(folder)):
+            raise refused("folder", folder, "give the path of the folder that holds the runs")
         self._folder = Path(folder).expanduser().absolute()
         self._clock = checked_clock(clock)
 

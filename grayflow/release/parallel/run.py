@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
-from grayflow.errors import LifetimeError
+from grayflow.errors import ConfigurationError, LifetimeError
 from grayflow.release.counters.counters import Counters
 from grayflow.release.guard.marks import only_reading
 from grayflow.release.guard.outcome import Errors
@@ -218,9 +218,7 @@ class ParallelRun(Generic[T]):
         """
         if not isinstance(switch, ImplementationSwitch):
             raise refused("switch", switch, "give an ImplementationSwitch")
-        names = tuple(candidates)
-        if not names or not set(names) <= set(switch.variants):
-            raise refused("candidates", candidates, f"name some of {', '.join(map(repr, switch.variants))} in a list")
+        names = _variants(switch, candidates)
         return compared_proxy(
             switch,
             switch.proxy() if control is None else control,
@@ -310,3 +308,17 @@ class ParallelRun(Generic[T]):
         if stage is not None and self._stage is not None:
             raise LifetimeError(f"parallel run {self.name!r} is running already; make another one")
         self._stage = stage
+
+
+def _variants(switch: ImplementationSwitch[Any], given: Any) -> tuple[str, ...]:
+    """Return the candidates that a caller names."""
+    remedy = f"name some of {', '.join(map(repr, switch.variants))} in a list"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise refused("candidates", given, remedy)
+    names = tuple(given)
+    if not names:
+        raise ConfigurationError(f"candidates is empty; {remedy}")
+    for name in names:
+        if name not in switch.variants:
+            raise refused("one of candidates", name, remedy)
+    return names

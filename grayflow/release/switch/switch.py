@@ -11,6 +11,7 @@ import msgspec
 from grayflow.client.asking import AnyContext
 from grayflow.client.client import Client
 from grayflow.core.flag import By, Flag, Key
+from grayflow.errors import ConfigurationError
 from grayflow.release.running import Running
 from grayflow.release.switch.choice import Selection, SelectionReason
 from grayflow.release.switch.factories import checked_factory
@@ -113,7 +114,9 @@ class ImplementationSwitch(Generic[S]):
         self.flag: str = _checked("flag", flag, Key, "give a flag's key: 1 to 200 of A-Z a-z 0-9 . _ : / -")
         self.interface = read_interface(interface)
         given: Any = variants
-        if not (isinstance(given, Mapping) and given):
+        if isinstance(given, Mapping) and not given:
+            raise ConfigurationError("variants is empty; give a factory for each variant that the flag serves")
+        if not isinstance(given, Mapping):
             raise refused("variants", variants, "give a mapping from variants to factories")
         self._factories = {name: checked_factory(name, given, self.interface) for name, given in variants.items()}
         if default not in self._factories:

@@ -2,12 +2,15 @@
 
 import functools
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grayflow import ConfigurationError
 from grayflow.cleanup.retry import Retry
+from grayflow.release.atom.atoms import Atoms
+from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.model import Atom, Step, StepCall
 
 
@@ -78,6 +81,18 @@ def test_names_are_short_and_plain(name: Any):
         step(name)
     with pytest.raises(ConfigurationError, match="the name of an atom"):
         Atom(name, version=1, steps=[step()])
+
+
+@pytest.mark.parametrize("given", [None, 3, ""])
+def test_a_journal_needs_a_folder(given: Any):
+    with pytest.raises(ConfigurationError, match="give the path of the folder that holds the runs"):
+        FileJournal(given)
+
+
+@pytest.mark.parametrize("given", [None, 3, Atom("deploy", version=1, steps=[step()])])
+def test_atoms_are_given_in_a_list(given: Any, tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="give them in a list"):
+        Atoms(FileJournal(tmp_path), given)
 
 
 @pytest.mark.parametrize(

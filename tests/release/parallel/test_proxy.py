@@ -237,8 +237,10 @@ async def test_outside_of_the_switchs_block_it_raises_as_the_switch_does():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"candidates": ["gone"]}, "candidates is"),
-        ({"candidates": []}, "candidates is"),
+        ({"candidates": ["on", "gone"]}, "one of candidates is 'gone'; name some of 'off', 'on' in a list"),
+        ({"candidates": []}, "candidates is empty; name some of 'off', 'on' in a list"),
+        ({"candidates": "on"}, "candidates is 'on'; name some of"),
+        ({"candidates": None}, "candidates is None; name some of"),
         ({"safe": ["gone"]}, "'gone'"),
     ],
 )

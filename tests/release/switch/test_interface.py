@@ -267,7 +267,8 @@ def test_what_is_no_interface_is_refused(interface: Any, words: str) -> None:
     [
         ({"flag": "no spaces"}, "flag is 'no spaces'"),
         ({"default": "third"}, "default is 'third'; name one of the variants: 'off', 'on'"),
-        ({"variants": {}}, "variants is"),
+        ({"variants": {}}, "variants is empty; give a factory for each variant"),
+        ({"variants": [Good]}, "variants is a list; give a mapping"),
         ({"variants": {"off": Good, 1: Good}}, "1 names no variant"),
         ({"variants": {"off": 1}}, "int does not implement Cache"),
         ({"pin": "user"}, "pin is 'user'; give 'scope' or 'call'"),
