@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -81,8 +81,9 @@ class FileJournal:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
-        if not (isinstance(folder, str | os.PathLike) and str(folder)):
-            raise refused("folder", folder, "give the path of the folder that holds the runs")
+        given: Any = folder
+        if not (isinstance(given, str | os.PathLike) and str(given)):
+            raise refused("folder", given, "give the path of the folder that holds the runs")
         self._folder = Path(folder).expanduser().absolute()
         self._clock = checked_clock(clock)
 
