@@ -12,7 +12,7 @@ from grayflow.core.codec import encode
 from grayflow.core.context import Context, as_context
 from grayflow.core.decision import Decision
 from grayflow.core.extensions import Extensions, Hash
-from grayflow.core.flag import All, AnyOf, Attribute, Condition, Flag, Rule
+from grayflow.core.flag import All, AnyOf, Attribute, Condition, Flag, Rule, Split
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
 from grayflow.core.position import Document
 from grayflow.core.reference import Reference
@@ -112,8 +112,12 @@ LOOK_UPS = st.builds(
     coerce=st.sampled_from([*[None] * 9, "text"]),
     negate=st.sampled_from([*[False] * 19, True]),
 )
+HALF_AND_HALF = Split(weights=(("on", 50_000), ("off", 50_000)))
 LOOKING_UP = st.builds(
-    Rule, when=LOOK_UPS.map(lambda one: (one,)), serve=st.sampled_from(["on", "off", None, UNSET]), name=st.none()
+    Rule,
+    when=LOOK_UPS.map(lambda one: (one,)),
+    percent=st.sampled_from([*[None] * 9, 50]),
+    serve=st.sampled_from(["on", "on", "on", "off", "off", "off", None, UNSET, HALF_AND_HALF]),
 )
 LOOKERS = st.builds(
     Flag,
@@ -123,10 +127,18 @@ LOOKERS = st.builds(
     rules=st.lists(LOOKING_UP, min_size=4, max_size=12).map(tuple),
 )
 ATTRIBUTES = LOOKED_UP | st.lists(LOOKED_UP, max_size=2)
+LOOKED_AT = st.fixed_dictionaries(
+    {
+        "user_id": st.sampled_from(["u-1", "u-2", None]),
+        "country": ATTRIBUTES,
+        "plan": ATTRIBUTES,
+        "address": st.just({"country": 1}),
+    }
+)
 
 
 @LESS
-@given(LOOKERS, st.fixed_dictionaries({"country": ATTRIBUTES, "plan": ATTRIBUTES, "address": st.just({"country": 1})}))
+@given(LOOKERS, LOOKED_AT)
 def test_rules_that_look_the_same_attribute_up_answer_in_their_order(flag: Flag, context: Any) -> None:
     snapshot = build(([flag], []))
 

@@ -267,12 +267,32 @@ def test_of_many_rules_that_list_a_value_the_first_answers() -> None:
 
 
 def test_rules_that_read_a_value_differently_are_not_looked_up_together() -> None:
-    snapshot = looking_up(
-        *({"values": [str(n)], "coerce": "text"} for n in range(4)), *({"values": [n]} for n in range(4))
-    )
+    texts = [{"values": [str(n)], "coerce": "text"} for n in range(4)]
+    snapshot = looking_up(*({"values": [n]} for n in range(2, 6)), *texts)
 
-    assert [snapshot.evaluate("f", {"country": country}).rule for country in (2, "2", 2.0)] == [2, 2, 2]
+    assert [snapshot.evaluate("f", {"country": country}).rule for country in (3, "3", 3.0, 1)] == [1, 7, 1, 5]
     assert snapshot.evaluate("f", {"country": True}).variant == "off"
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"serve": {"weights": [["on", 100_000]]}}, Reason.SPLIT),
+        ({"percent": 100, "serve": "on"}, Reason.SPLIT),
+        ({"percent": 0, "serve": "on"}, Reason.DEFAULT),
+    ],
+)
+def test_rules_that_look_up_and_then_share_are_no_look_ups(rule: dict[str, Any], reason: Reason) -> None:
+    when = [{"type": "attribute", "name": "country", "op": "in", "values": ["DE"]}]
+    snapshot = Snapshot.build([{**ON, "otherwise": "off", "rules": [{"when": when, **rule}] * 5}])
+
+    assert snapshot.evaluate("f", {"user_id": "u", "country": "DE"}).reason is reason
+
+
+def test_now_is_the_instant_in_however_many_rules() -> None:
+    snapshot = looking_up(*({"name": "now", "values": ["x"]} for _ in range(5)))
+
+    assert snapshot.evaluate("f", {"now": "x"}, now=0).variant == "off"
 
 
 @pytest.mark.parametrize("unit", ["\ud800", "u\udfff", b"u", 1.5, None])
