@@ -122,8 +122,11 @@ class Counters:
         Args:
             decision: From `Client.evaluate` or `Client.peek_decision`.
             context: For whom it was decided; the scope's if left out.
+
+        Raises:
+            ConfigurationError: it is no decision.
         """
-        return Measured(self, decision, context)
+        return Measured(self, _checked(decision), context)
 
     def record(
         self,
@@ -141,9 +144,12 @@ class Counters:
             context: Likewise.
             failed: Whether it failed.
             took: How long it took; `None`: nobody knows.
+
+        Raises:
+            ConfigurationError: an argument cannot be used.
         """
         took_s = None if took is None else seconds("took", took, least=0.0)
-        self.enter(decision, decision.variant or "", context, failed=failed, took_s=took_s)
+        self.enter(_checked(decision), decision.variant or "", context, failed=failed, took_s=took_s)
 
     def mark(self, decision: Decision, name: str, amount: int = 1) -> None:
         """
@@ -155,11 +161,11 @@ class Counters:
             amount: How often.
 
         Raises:
-            ConfigurationError: it cannot be counted under that name.
+            ConfigurationError: it is no decision, or cannot be counted under that name.
         """
         if not is_mark(name):
             raise refused("name", name, "give up to 40 lower-case letters and _, none of calls, failures and units")
-        self.enter_mark(decision, decision.variant or "", name, amount)
+        self.enter_mark(_checked(decision), decision.variant or "", name, amount)
 
     def proxy(self, switch: ImplementationSwitch[S]) -> S:
         """
@@ -294,6 +300,13 @@ class _Part:
 
     def over(self, failure: Exception | None) -> None:
         self._flusher.over(failure)
+
+
+def _checked(decision: Decision) -> Decision:
+    """Refuse what `is_enabled` returns, before the block that is to be counted is entered."""
+    if not isinstance(decision, Decision):
+        raise refused("decision", decision, "give what Client.evaluate or Client.peek_decision returns")
+    return decision
 
 
 def _arm(decision: Decision, variant: str) -> Arm:

@@ -281,6 +281,15 @@ async def serve(admin: Admin, flags: Client, **document: Any) -> None:
     await flags.wait_for(saved.token, timeout=PATIENCE_S)
 
 
+@pytest.mark.parametrize("given", [True, None, "shelf"])
+def test_what_is_no_decision_is_refused_before_the_block(given: Any) -> None:
+    counters = Counters()
+
+    for count in (counters.measure, counters.record, lambda decision: counters.mark(decision, "mismatches")):
+        with pytest.raises(ConfigurationError, match=r"decision is .*; give what Client"):
+            count(given)
+
+
 async def test_the_calls_of_a_switch_are_counted_by_who_answered(admin: Admin, flags: Client) -> None:
     await serve(admin, flags, otherwise="off", targets={"on": ["anna"]})
     counters, sides = Counters(flush_every=3600), Sides()
