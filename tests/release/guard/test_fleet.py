@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from grayflow import Admin, Client, LifetimeError, MemoryStore
+from grayflow import Admin, Client, Flag, LifetimeError, MemoryStore
 from grayflow.release import BreakerPolicy, BreakerState, FallbackGuard, FleetTrip, GuardEvent, ImplementationSwitch
 from grayflow.release.guard.quorum import BREAKERS, Count
 from grayflow.testing import FakeClock, Faulty
@@ -459,6 +459,7 @@ async def test_the_fleet_is_isolated_and_reset_by_order_and_whoever_starts_later
         assert [process.guard.status.state for process in everybody] == [BreakerState.ISOLATED] * 4
 
         await processes[1].guard.reset_fleet()
+        assert processes[1].guard.status.state is BreakerState.CLOSED
         await clock.advance(12)
         assert [process.guard.status.state for process in everybody] == [BreakerState.CLOSED] * 4
     assert await fleet.enabled()
@@ -601,3 +602,25 @@ async def test_whoever_starts_after_a_reset_goes_by_its_own_breaker(fleet: Fleet
             await first.guard.reset_fleet()
             await clock.advance(12)
             assert not late.open
+
+
+async def test_a_guard_that_runs_again_hears_of_a_change_once(
+    store: MemoryStore, admin: Admin, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    def changed(_: FallbackGuard[Shelf], old: Flag | None, new: Flag | None) -> None:
+        heard.append("" if new is None else new.key)
+
+    monkeypatch.setattr(FallbackGuard, "_changed", changed)
+    process = Process(store, clock, action="report")
+    async with process.flags, process.switch.running(process.flags):
+        for _ in range(3):
+            async with process.guard.running(process.flags):
+                await clock.advance(1)
+        saved = await admin.put({"key": "shelf", "enabled": True}, reason="release")
+        await process.flags.wait_for(saved.token)
+        await until(lambda: heard)
+        await clock.advance(10)
+
+    assert heard == ["shelf"]

@@ -432,14 +432,15 @@ async def test_a_new_one_that_cannot_be_opened_is_replaced_without_being_blamed(
         ({"old": "on"}, "new and old are both 'on'"),
         ({"timeout": 0}, "timeout is 0.0 s"),
         ({"deadline": "soon"}, "deadline is 'soon'"),
-        ({"failures": [OSError]}, "failures is"),
-        ({"ignore": (KeyboardInterrupt,)}, "ignore is"),
+        ({"failures": [OSError]}, "failures is a list; give classes of exceptions, such as (OSError, TimeoutError)"),
+        ({"ignore": (KeyboardInterrupt,)}, "one of ignore is the class KeyboardInterrupt; give classes of exceptions"),
         ({"slow_call": -1}, "slow_call is -1"),
         ({"breaker": 5}, "breaker is 5"),
         ({"fallback": "sometimes"}, "fallback is 'sometimes'"),
         ({"safe": "get"}, "safe is 'get'; give a list"),
         ({"idempotent": ["gett"]}, "Shelf has no member 'gett'; it has 'get', 'set', 'charge', 'peek', 'stream'"),
         ({"fleet": 3}, "fleet is 3"),
+        ({"on_event": 3}, "on_event is 3; give a function of a GuardEvent"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_remedy(world: World, options: dict[str, Any], words: str) -> None:
@@ -447,6 +448,13 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(world: World, options: d
         FallbackGuard(world.switch, **{"new": "on", "old": "off", **options})
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", [safe, idempotent])
+@pytest.mark.parametrize("given", [3, Side, property(len)])
+def test_what_is_no_method_takes_no_mark(mark: Any, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"what @{mark.__name__} decorates is .*; give a method"):
+        mark(given)
 
 
 @pytest.mark.parametrize(
