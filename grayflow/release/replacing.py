@@ -5,7 +5,10 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar
 
+import msgspec
+
 from grayflow.client.asking import AnyContext, Asking
+from grayflow.core.flag import Key
 from grayflow.errors import ConfigurationError
 from grayflow.release.switch.interface import Kind, function_kind
 from grayflow.release.switch.signatures import refusals
@@ -39,12 +42,19 @@ def gray(
         context: Returns the context to decide for, from the arguments of the call; else it is the scope's.
 
     Raises:
-        ConfigurationError: one is awaited and the other is not, or the new function does not take the same calls.
+        ConfigurationError: an argument cannot be used, one function is awaited and the other is not, or the new one
+            does not take the same calls.
     """
     if not isinstance(flags, Asking):
         raise refused("flags", flags, "give a grayflow.Client")
+    try:
+        msgspec.convert(flag, Key)
+    except msgspec.ValidationError:
+        raise refused("flag", flag, "give a flag's key: 1 to 200 of A-Z a-z 0-9 . _ : / -") from None
     if not callable(old):
         raise refused("old", old, "give the function that is replaced")
+    if context is not None and not callable(context):
+        raise refused("context", context, "give a function that takes the call's arguments and returns a context")
 
     def decorate(new: Callable[P, R]) -> Callable[P, R]:
         _check(old, new)

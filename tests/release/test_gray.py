@@ -135,3 +135,7 @@ def test_wrong_arguments_are_told() -> None:
         gray("redis://localhost", "notes", old=old_sync)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="old is 3; give the function that is replaced"):
         gray(Client("memory://"), "notes", old=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="flag is 'no key'; give a flag's key"):
+        gray(Client("memory://"), "no key", old=old_sync)
+    with pytest.raises(ConfigurationError, match="context is 'user_id'; give a function"):
+        gray(Client("memory://"), "notes", old=old_sync, context="user_id")  # type: ignore[arg-type]

@@ -130,6 +130,8 @@ class FallbackGuard(Generic[S]):
         _check_policy(breaker, fleet)
         if counters is not None and not isinstance(counters, Counters):
             raise refused("counters", counters, "give grayflow.release.Counters(...), or leave it out")
+        if on_event is not None and not callable(on_event):
+            raise refused("on_event", on_event, "give a function of a GuardEvent, or leave it out")
         self.switch, self.new, self.old = switch, new, old
         rules = Rules(
             flag=switch.flag,

@@ -5,6 +5,7 @@ A call that timed out may have been done all the same. Reading twice is harmless
 already; charging a card is not. So nothing is repeated unless somebody says that it may be.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -24,13 +25,18 @@ _MARK = "__grayflow_operation__"
 
 def safe(function: F) -> F:
     """Mark a method of an interface as one that only reads: if one side fails, the other may be asked."""
-    setattr(function, _MARK, "safe")
-    return function
+    return _marked(function, "safe")
 
 
 def idempotent(function: F) -> F:
     """Mark a method of an interface as one that may be done twice: if one side fails, the other may do it."""
-    setattr(function, _MARK, "idempotent")
+    return _marked(function, "idempotent")
+
+
+def _marked(function: F, word: str) -> F:
+    if not inspect.isroutine(function):  # a class would take the mark, and none of its methods have it
+        raise refused(f"what @{word} decorates", function, "give a method of the interface")
+    setattr(function, _MARK, word)
     return function
 
 

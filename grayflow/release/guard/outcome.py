@@ -59,6 +59,8 @@ def checked_errors(name: str, given: Any) -> Errors:
         ConfigurationError: it is something else.
     """
     kinds = given if isinstance(given, tuple) else (given,)
-    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-        raise refused(name, given, "give classes of exceptions, such as (OSError, TimeoutError)")
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            which = f"one of {name}" if isinstance(given, tuple) else name
+            raise refused(which, kind, "give classes of exceptions, such as (OSError, TimeoutError)")
     return kinds

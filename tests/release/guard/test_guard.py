@@ -19,6 +19,8 @@ from grayflow.release import (
     ImplementationSwitch,
     Outcome,
     SelectionReason,
+    idempotent,
+    safe,
 )
 from tests.release.guard.kit import Shelf, Side, World, tripped
 from tests.release.kit import PATIENCE_S, until
