@@ -217,25 +217,16 @@ _HOMES = {
     "store.urls": "open_store",
 }
 
-__version__: str
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            found: Any = version("grayflow")
-        except PackageNotFoundError:  # a source tree on the path, not installed
-            found = "0"
-    else:
-        home = next((module for module, names in _HOMES.items() if name in names.split()), None)
-        if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = found
+    home = next((module for module, names in _HOMES.items() if name in names.split()), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return found
 
 

@@ -1,11 +1,11 @@
 """All commands, under their names and in their groups."""
 
 from functools import partial
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+import grayflow
 from grayflow.cli import checking, documents, fleet, reading, rights, stats, switching, watching
 from grayflow.cli.atoms import atoms_group
 from grayflow.cli.command import Before, Namespace, Url, command, ended
@@ -107,7 +107,7 @@ def build() -> typer.Typer:
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - the shape of Typer's callbacks
     if asked:
-        typer.echo(f"grayflow {version('grayflow')}")
+        typer.echo(f"grayflow {grayflow.__version__}")
         raise typer.Exit
 
 
