@@ -159,7 +159,6 @@ class Patrol:
             raise LifetimeError(f"a fleet cannot be told anything: {self._flags.store.no_board}")
         order = Order(flag=self._beat.flag, variant=self._beat.new, isolate=isolate)
         await board.put(BREAKERS, order_name(order.flag, order.variant), msgspec.json.encode(order))
-        self._wake.set()
 
     # The fleet
 

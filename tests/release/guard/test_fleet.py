@@ -1,5 +1,6 @@
 """When breakers of processes switch the flag off: several guards on one store, with time moved by hand."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -529,11 +530,12 @@ async def test_a_flag_whose_off_is_left_to_the_switch_is_left_alone_where_that_i
     assert "it would serve 'new' then, too" in caplog.text
 
 
+@pytest.mark.parametrize("trip", [{}, {"action": "report"}], ids=["alone", "in a fleet"])
 async def test_a_breaker_that_opened_before_the_flag_was_on_begins_anew_when_it_is(
-    store: MemoryStore, admin: Admin, clock: FakeClock
+    store: MemoryStore, admin: Admin, clock: FakeClock, trip: dict[str, Any]
 ) -> None:
     await admin.put({"key": "shelf"}, reason="not yet")
-    process = Process(store, clock, action="report")
+    process = Process(store, clock, **trip)
     async with process.running():
         process.new.broken = True
         with process.flags.override(shelf=True):
@@ -624,3 +626,18 @@ async def test_a_guard_that_runs_again_hears_of_a_change_once(
         await clock.advance(10)
 
     assert heard == ["shelf"]
+
+
+async def test_a_breaker_that_moves_after_its_loop_was_closed_costs_no_call(
+    store: MemoryStore, admin: Admin, clock: FakeClock
+) -> None:
+    """A loop may be closed without leaving any block, and synchronous methods are called from any thread."""
+    process, closed = Process(store, clock, action="report"), asyncio.new_event_loop()
+    closed.close()
+    async with process.running():
+        patrol: Any = process.guard._patrol
+        here, patrol._running.loop = patrol._running.loop, closed
+        process.guard.isolate()
+        patrol._running.loop = here
+
+    assert process.guard.status.state is BreakerState.ISOLATED
