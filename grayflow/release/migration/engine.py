@@ -130,7 +130,7 @@ class Engine(Generic[R]):
             try:
                 await self._round()
                 self._trouble = None
-            except GrayflowError as error:
+            except Exception as error:  # noqa: BLE001 - reads and writes go on, whatever breaks here
                 self._note(error)
             await clock.sleep(pause_s * (0.8 + 0.4 * self._random()))
 
@@ -147,9 +147,10 @@ class Engine(Generic[R]):
         running, name = self._running, f"comparison in {self.setup.name}"
         return running is not None and running.spawn(self.watch.compare_now, key, side, row, revision, name=name)
 
-    def _note(self, error: GrayflowError) -> None:
-        told = str(error)
+    def _note(self, error: Exception) -> None:
+        told = str(error) if isinstance(error, GrayflowError) else repr(error)
         if told != self._trouble:
             level = logging.WARNING if isinstance(error, StoreError) else logging.ERROR
-            log.log(level, "migration %r repairs nothing at the moment: %s", self.setup.name, told)
+            defect = None if isinstance(error, GrayflowError) else error
+            log.log(level, "migration %r repairs nothing at the moment: %s", self.setup.name, told, exc_info=defect)
         self._trouble = told

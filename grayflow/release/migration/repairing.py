@@ -7,7 +7,7 @@ brought together, which is right whatever the writer did before it stopped.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -33,6 +33,7 @@ _AWAY = 5
 """So many rows in a row that fail, and none that does not: no row is to blame."""
 _LONGEST_WAIT_S = 60.0
 _LONGEST_REST_S = 15.0
+_DOUBLINGS = 30
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,22 +112,36 @@ class Repairer(Generic[R]):
         """Look less and less often while a store is away."""
         self._away = self._away + 1 if away else 0
         if away:
-            pause_s = min(self._setup.limits.repair_s * 2**self._away, _LONGEST_REST_S)
-            self._rests_until = self._clock.monotonic() + pause_s
+            self._rests_until = self._clock.monotonic() + self._pause_s(self._away, _LONGEST_REST_S)
+
+    def _pause_s(self, times: int, longest_s: float) -> float:
+        """Return how long to wait after so many failures; a store may be away for days, and floats end at 2**1024."""
+        return min(self._setup.limits.repair_s * 2.0 ** min(times, _DOUBLINGS), longest_s)
 
     async def _due(self, *, now: bool) -> dict[str, list[Announced]]:
         """Return what is due, by key and in the order of keys."""
         before = await self._ledger.board.now() - int(self._setup.limits.grace_s * 1e9)
         found: defaultdict[str, list[Announced]] = defaultdict(list)
+        announced: set[str] = set()
         page, offset = await self._journal.unfinished(_PAGE), 0
         while page and offset < _MOST:
+            announced.update(one.key for one in page)
             for one in page:
                 waits = self._not_before.get(one.key, 0.0) > self._clock.monotonic()
                 if now or (one.since <= before and not waits):
                     found[one.key].append(one)
             offset += _PAGE
             page = await self._journal.unfinished(_PAGE, offset)
+        if not page:
+            self._forget_others(announced)
         return dict(sorted(found.items()))
+
+    def _forget_others(self, announced: Collection[str]) -> None:
+        """Forget failures of rows that another process has repaired: they would count when the row fails again."""
+        for key in self._failures.keys() - announced:
+            del self._failures[key]
+        for key in self._not_before.keys() - announced:
+            del self._not_before[key]
 
     async def _repair(self, key: str, announced: list[Announced]) -> Exception | None:
         """Repair a row; return what a store raised."""
@@ -146,7 +161,7 @@ class Repairer(Generic[R]):
             self._failures[key] += not away
             times = self._failures[key]
             if times < limits.attempts:
-                self._not_before[key] = self._clock.monotonic() + min(limits.repair_s * 2**times, _LONGEST_WAIT_S)
+                self._not_before[key] = self._clock.monotonic() + self._pause_s(times, _LONGEST_WAIT_S)
                 log.info("migration %r: row %r could not be repaired (%d): %r", self._setup.name, key, times, error)
                 continue
             del self._failures[key]

@@ -97,6 +97,58 @@ async def test_while_a_store_is_away_it_is_asked_less_and_less_often(bench: Benc
         assert bench.new.log == []
 
 
+async def test_a_store_that_is_away_for_days_does_not_end_the_repairs(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_after=0, repair_attempts=10_000) as orders:
+        bench.new.failing["*"] = DOWN
+        for row in rows(10):
+            await orders.update(row)
+        repairer = orders._open().repairer
+        repairer._away = 2000  # looks in vain so far, one every 15 s
+        repairer._failures.update({row.order_id: 2000 for row in rows(10)})
+
+        assert (await orders.repair(at_once=True)).failed == 5
+        bench.new.failing.clear()
+        assert (await orders.repair(at_once=True)).rows == 10
+
+
+async def test_reads_and_writes_go_on_when_repairs_have_a_defect(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    met = anyio.Event()
+
+    async def broken(*_: object, **__: object) -> None:
+        met.set()
+        raise OverflowError("a defect")
+
+    monkeypatch.setattr("grayflow.release.migration.repairing.Repairer.look", broken)
+    async with bench.running("dualwrite", profile="mirrored", repair_every=0.01) as orders:
+        bench.new.failing["upsert_if_newer"] = DOWN
+        await orders.update(order("k"))
+        await met.wait()
+        for _ in range(3):
+            met = anyio.Event()
+            await met.wait()
+
+        assert await orders.get(of("k")) == order("k")
+    assert sum("repairs nothing at the moment" in told for told in caplog.messages) == 1
+
+
+async def test_failures_of_a_row_that_another_process_repaired_are_forgotten(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=2) as orders:
+        journal, repairer = orders._open().journal, orders._open().repairer
+        for _ in range(3):
+            bench.new.failing["*"] = DOWN
+            await orders.update(order("k"))
+            assert (await orders.repair(at_once=True)).failed == 1
+            bench.new.failing.clear()
+            await journal.finished([one.member for one in await journal.unfinished()])
+            await orders.repair(at_once=True)
+
+        assert (await orders.status()).dead == 0
+        assert not repairer._failures
+        assert not repairer._not_before
+
+
 async def test_a_reconciliation_lets_what_was_given_up_be_repaired_again(bench: Bench) -> None:
     async with bench.running("dualwrite", profile="mirrored", repair_attempts=1) as orders:
         bench.new.failing["*"] = DOWN
