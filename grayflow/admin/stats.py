@@ -104,7 +104,9 @@ class StatsVerbs(Desk):
 def _minutes(name: str, given: Duration) -> int:
     found = seconds(name, given, least=_WINDOW_S)
     if found > _LONGEST_S or found % _WINDOW_S:
-        raise ConfigurationError(f"{name} is {found:g} s; give whole minutes, and at most a day: that is what is kept")
+        raise ConfigurationError(
+            f"{name} is {found:.15g} s; give whole minutes, and at most a day: that is what is kept"
+        )
     return round(found / _WINDOW_S)
 
 

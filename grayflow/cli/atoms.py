@@ -17,7 +17,7 @@ from grayflow.cli.help import Command, Group
 from grayflow.cli.render import print_table
 from grayflow.cli.session import Session
 from grayflow.cli.words import counted, safe, span
-from grayflow.errors import ConfigurationError
+from grayflow.errors import ConfigurationError, NotInitializedError
 from grayflow.release.atom.desk import AtomRun, Desk, checked_actor
 from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.journal import BoardJournal
@@ -62,6 +62,8 @@ async def atoms(
     """
     async with _desk(session, journal, writing=False) as desk:
         runs, unreadable = await desk.look()
+        if not runs and journal is None:
+            await _warn_of_slip(session)
     found = [one for one in runs if one.run.parked or not parked]
     for run_id in unreadable:
         session.note(f"run {run_id!r} cannot be read; install the release that wrote it", "warning")
@@ -136,6 +138,15 @@ async def _desk(session: Session, folder: Path | None, *, writing: bool) -> Asyn
         return
     async with FileJournal(folder) as files:
         yield Desk(files, actor=checked_actor(os.environ.get("GRAYFLOW_ACTOR", "").strip() or None))
+
+
+async def _warn_of_slip(session: Session) -> None:
+    """Say where runs are looked for, if no flags are there: atoms need none, but a slip would look like no runs."""
+    async with session.reading() as admin:
+        try:
+            await admin.store.position()
+        except NotInitializedError as error:
+            session.note(str(error), "warning")
 
 
 def _tell(session: Session, one: AtomRun, what: str, *, as_json: bool) -> None:

@@ -177,16 +177,16 @@ def extensions_named(name: str | None) -> Extensions | None:
     return found
 
 
-def imported(name: str) -> object:
+def imported(name: str, like: str = "shop.flags:ShopContext") -> object:
     """
-    Import a Python object by `MODULE:NAME`.
+    Import a Python object by `MODULE:NAME`, such as `like`.
 
     Raises:
         ConfigurationError: there is none of that name.
     """
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
-        raise ConfigurationError(f"{name!r} names nothing; write MODULE:NAME, such as shop.flags:ShopContext")
+        raise ConfigurationError(f"{name!r} names nothing; write MODULE:NAME, such as {like}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # an installed script looks beside itself, not where it is called
     try:

@@ -177,7 +177,7 @@ def migration_group() -> typer.Typer:
 @asynccontextmanager
 async def _running(session: Session, name: str) -> AsyncIterator[Migration[Any]]:
     """Import the service's migration, open it, and run it with a client of its own."""
-    found: Any = imported(name)
+    found: Any = imported(name, "shop.orders:migration")
     opened = found() if callable(found) and not isinstance(found, Migration) else found
     if isawaitable(opened):
         opened = await opened

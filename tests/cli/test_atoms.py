@@ -179,6 +179,8 @@ def test_what_was_changed_is_printed_as_json(cli: Cli, place: tuple[Any, list[st
     ("arguments", "code", "words"),
     [
         (["resume", "nobody"], 4, "there is no run 'nobody'"),
+        (["resume", "nobody"], 4, "`grayflow atoms` lists those there are"),
+        (["cancel", "deploy-71"], 4, "Did you mean 'deploy-17'?"),
         (["resume", "good"], 4, "run 'good' is succeeded"),
         (["cancel", "good"], 4, "has ended"),
         (["skip", "deploy-17", "x", "-r", "y"], 4, "these are: link, stop"),

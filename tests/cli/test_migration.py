@@ -167,6 +167,7 @@ def test_what_is_no_migration_is_refused(cli: Cli, shop: str):
     stage(cli, "dualwrite")
 
     assert "is no Migration" in cli("migration", "backfill", f"{shop}:nothing", code=2).err
+    assert "such as shop.orders:migration" in cli("migration", "backfill", NAME, code=2, COLUMNS="200").err
     assert "cannot import" in cli("migration", "backfill", f"{shop}:gone", code=2).err
 
 

@@ -32,6 +32,14 @@ def test_a_server_is_initialised_on_purpose(on_redis: Cli):
     assert on_redis("put", "-", input='{"key": "x"}').out == "flag 'x' is created, revision 1\n"
 
 
+def test_a_slip_in_the_namespace_does_not_look_like_one_where_nothing_was_ever_done(on_redis: Cli):
+    assert "was never initialised" in on_redis("jobs", code=3, COLUMNS="200").err
+    runs = on_redis("atoms", COLUMNS="200")
+
+    assert runs.out == "no run is recorded\n"
+    assert "was never initialised" in runs.err
+
+
 def test_doctor_finds_a_sound_server_sound_and_its_clock_near(on_redis: Cli):
     on_redis("init")
     checks = {one["check"]: one for one in on_redis.json("doctor")}

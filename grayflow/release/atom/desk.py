@@ -9,6 +9,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ from grayflow.store.given import refused
 __all__ = ["AtomRun", "Desk", "checked_actor", "read_runs", "unreadable"]
 
 _REPEATS = 20
+_ALIKE = 0.8
+"""How alike a run's id is that may be meant; many are random, and as unlike as such are."""
 
 
 class AtomRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,10 +170,20 @@ class Desk:
 
     async def _read(self, run_id: str) -> tuple[Run, Record]:
         record = await self._journal.get(run_id)
-        run = None if record is None else read_run(record.value)
-        if run is None or record is None:
-            raise AtomRefusedError(f"there is no run {run_id!r} at {self._journal.place}", run_id=run_id)
+        if record is None or not record.version:
+            raise await self._unknown(run_id)
+        run = read_run(record.value)
+        if run is None:
+            text = f"run {run_id!r} cannot be read; install the release that wrote it"
+            raise AtomRefusedError(text, run_id=run_id)
         return run, record
+
+    async def _unknown(self, run_id: str) -> AtomRefusedError:
+        recorded = (await self._journal.list()).records
+        known = [name for name, record in recorded.items() if record.version]
+        near = get_close_matches(run_id, known, 3, _ALIKE)
+        hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "`grayflow atoms` lists those there are"
+        return AtomRefusedError(f"there is no run {run_id!r} at {self._journal.place}. {hint}", run_id=run_id)
 
 
 def _parked(run: Run, verb: str) -> Run:

@@ -10,6 +10,8 @@ import pytest
 
 from grayflow import ConfigurationError, MemoryStore, StoreAccessError, StoreFormatError, StoreUnavailableError
 from grayflow.release.atom import files
+from grayflow.release.atom.desk import Desk
+from grayflow.release.atom.errors import AtomRefusedError
 from grayflow.release.atom.files import FileJournal
 from grayflow.release.atom.journal import BoardJournal, Journal
 from grayflow.release.atom.record import read_run
@@ -345,6 +347,14 @@ def _names(folder: Path) -> list[str]:
 
 
 # Of boards alone
+
+
+async def test_a_run_of_another_release_is_not_said_to_be_missing() -> None:
+    async with BoardJournal(MemoryStore()) as journal:
+        assert await journal.put("r", b"{", expected=0) is not None
+
+        with pytest.raises(AtomRefusedError, match="run 'r' cannot be read; install the release that wrote it"):
+            await Desk(journal, actor="ann").cancel("r")
 
 
 async def test_a_store_without_a_board_says_so() -> None:

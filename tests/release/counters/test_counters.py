@@ -482,6 +482,7 @@ async def test_the_width_of_windows_follows_from_how_far_one_looks(
     [
         ({"since": 59}, "since is 59.0 s; give at least 60 s"),
         ({"since": 90}, "since is 90 s; give whole minutes"),
+        ({"since": 2_592_000}, "since is 2592000 s; give whole minutes, and at most a day"),
         ({"since": 86_460}, "since is 86460 s; give whole minutes, and at most a day"),
         ({"since": 60, "window": 120}, "window is 120 s, longer than all that is looked at: 60 s"),
         ({"window": "5m"}, "window is '5m'; give seconds"),
