@@ -52,6 +52,16 @@ class Pair(Generic[R]):
         deleted = await self.within(store.tombstone(key))
         return (None if deleted is None else Copy(deleted, deleted=True)), None
 
+    async def deleted_from_old(self, key: str, row: R) -> bool:
+        """
+        Tell whether a row that only the new store has was deleted from the old one, and is a copy left behind.
+
+        Deletes at `off` go to the old store alone: by processes that have not heard of `dualwrite` yet, and by all
+        after the way back to `off`. Until the copy is settled nobody may take it for a row that was inserted there.
+        """
+        deleted = await self.within(self.store(Side.OLD).tombstone(key))
+        return deleted is not None and deleted >= self._setup.version(row)
+
     async def copy(self, key: str, source: Side, mirror: Mirror) -> None:
         """Bring the other store's copy up to date with that of `source`, as it is there now."""
         target = self.store(source.other)

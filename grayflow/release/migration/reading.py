@@ -104,6 +104,8 @@ class Reader(Generic[R]):
             plan = reading(stage, profile, in_old=in_old, gray=self._gray(standing, subject))
             self._note(standing, plan.side, probed=in_old)
             row = await self._pair.within(self._pair.store(plan.side).get(key))
+            if row is not None and not in_old and needs_probe(stage, profile):
+                row = None if await self._pair.deleted_from_old(key, row) else row
         if plan.compare and row is not None:
             self._watch.compare(key, plan.side, row, standing.revision)
         return row
@@ -159,11 +161,18 @@ class Reader(Generic[R]):
         if len(copies) == 2 and standing.stage is not Stage.DUALWRITE:
             self._watch.compared(standing.revision, same=self._setup.same(copies[Side.OLD], copies[Side.NEW]))
         side = await self._whose(copies, streams, standing, key)
-        if side in copies or _missing(streams) is not None:
+        if _missing(streams) is not None:
             return copies.get(side)
+        if side in copies:
+            return await self._unless_deleted(copies, side, standing, key)
         # That store did not list it: its copy stands elsewhere, or came there just now and is this one.
         row, other = copies[side.other], await self._pair.within(self._pair.store(side).get(key))
         return row if other is not None and self._setup.same(row, other) else None
+
+    async def _unless_deleted(self, copies: dict[Side, R], side: Side, standing: Standing, key: str) -> R | None:
+        row = copies[side]
+        alone = Side.OLD not in copies and needs_probe(standing.stage, self._setup.terms.profile)
+        return None if alone and await self._pair.deleted_from_old(key, row) else row
 
     async def _whose(self, copies: dict[Side, R], streams: Sequence[_Stream[R]], standing: Standing, key: str) -> Side:
         missing = _missing(streams)

@@ -132,7 +132,14 @@ class Writer(Generic[R]):
         store, version = self._pair.store(plan.side), self._setup.version(row)
         if operation == "update":
             return await self._pair.within(store.upsert_if_newer(row, version))
-        if not await self._pair.within(store.insert(row, version)):
+        if await self._pair.within(store.insert(row, version)):
+            return True
+        # What is in the way may be the copy of a row that was deleted at `off`, from the old store alone.
+        if not (
+            plan.absent_from_old
+            and await self._pair.settle(key)
+            and await self._pair.within(store.insert(row, version))
+        ):
             raise RowExistsError(key, side=plan.side, migration=self._setup.name)
         return True
 

@@ -221,7 +221,8 @@ async def test_a_repair_beside_an_update_in_every_order(bench: Bench, profile: s
     await every_order(bench, profile, tasks, check, old=(order("k", 2),), new=(order("k", 1),))
 
 
-async def test_a_reader_is_never_given_a_deleted_row_again(bench: Bench) -> None:
+@pytest.mark.parametrize("stage", ["off", "dualwrite"])
+async def test_a_reader_is_never_given_a_deleted_row_again(bench: Bench, stage: str) -> None:
     """In the profile `split` a row that is gone from the old store is looked for in the new one."""
     seen: list[Order | None] = []
 
@@ -231,9 +232,10 @@ async def test_a_reader_is_never_given_a_deleted_row_again(bench: Bench) -> None
 
     async def check(trial: Trial) -> None:
         assert seen[0] is not None or seen[1] is None, trial.told
+        assert await trial.migration.get(of("k")) is None, trial.told
 
     row = (order("k", 1),)
-    await every_order(bench, "split", [("dualwrite", deleting), ("dualwrite", reading)], check, old=row, new=row)
+    await every_order(bench, "split", [(stage, deleting), ("dualwrite", reading)], check, old=row, new=row)
 
 
 async def test_a_copy_that_would_only_follow_a_row_does_not_make_one(bench: Bench) -> None:

@@ -150,6 +150,28 @@ async def test_a_migration_that_went_back_loses_no_write(bench: Bench) -> None:
             assert await orders.get(of("k")) == order("k", 2)
 
 
+@pytest.mark.parametrize("profile", ["split", "mirrored"])
+async def test_a_row_that_was_deleted_at_off_does_not_come_back_with_the_next_beginning(
+    bench: Bench, profile: Any
+) -> None:
+    row = order("k", store_id="gray")
+    await bench.gray("gray")
+    async with bench.running("dualwrite", profile=profile) as orders:
+        await bench.seed(old=(row,), new=(row,))
+        await orders.insert(order("other"))
+        await bench.at("off")
+        await orders.delete(of("k"))
+        for stage in ("dualwrite", "shadow"):
+            await bench.at(stage)
+            assert await orders.get(of("k", "gray")) is None
+            assert [found.order_id for found in (await orders.list()).rows] == ["other"]
+
+        again = order("k", 2, store_id="gray")
+        await orders.insert(again)
+        assert await orders.get(of("k", "gray")) == again
+        assert again in (await orders.list()).rows
+
+
 async def test_a_flag_that_is_switched_off_takes_reads_back_and_goes_on_writing_to_both(bench: Bench) -> None:
     await bench.seed(old=(order("k", 1, text="old"),), new=(order("k", 1, text="new"),))
     await bench.gray("s1")
