@@ -34,7 +34,7 @@ def compare(uses: Collection[Use], flags: Mapping[str, Flag], now: int) -> tuple
     """
     asked: dict[str, list[str]] = {}
     for use in uses:
-        if use.key is not None and use.kind == "asked":
+        if use.key is not None and (use.kind == "asked" or (use.kind == "moved" and use.key in flags)):
             asked.setdefault(use.key, []).append(f"{use.path}:{use.line}")
     found = [_unknown(key, places, flags) for key, places in sorted(asked.items()) if key not in flags]
     for key, flag in sorted(flags.items()):

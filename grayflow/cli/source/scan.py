@@ -2,9 +2,10 @@
 Flag keys in Python source, found by its syntax tree. Pure.
 
 Found is what asks by a literal, or by a name that the same module binds to one: `flags.is_enabled("a")`,
-`client.value(KEY, default=1)`, `@flags.on_change("a")`, `gate(flags, "a")`, `flags.override(a=True)`; and the
-attributes of a class of typed flags, such as `grayflow codegen` writes: `shop.payment_v2.peek()`. Keys that are put
-together while the program runs cannot be found; the places are counted.
+`client.value(KEY, default=1)`, `@flags.on_change("a")`, `gate(flags, "a")`, `flags.override(a=True)`; what is built
+upon a flag: `ImplementationSwitch(Cache, flag="a", ...)`, `Migration("a", row_key=..., ...)`; and the attributes of a
+class of typed flags, such as `grayflow codegen` writes: `shop.payment_v2.peek()`. Keys that are put together while the
+program runs cannot be found; the places are counted.
 """
 
 import ast
@@ -18,11 +19,12 @@ __all__ = ["Use", "find_handles", "find_uses"]
 
 _ASKING = frozenset({"is_enabled", "peek", "peek_value", "peek_decision"})
 """Nobody else's methods are called so."""
-_COMMON = frozenset({"value", "evaluate", "on_change", "on_switch_off", "on_switch_on"})
+_COMMON = frozenset({"value", "evaluate", "on_change", "on_switch_off", "on_switch_on", "gate"})
 """Others have such methods, too: the default, or a name with `flag` in it, tells ours."""
 _HANDLES = frozenset({"BooleanFlag", "TypedFlag"})
 _BY_CLIENT = frozenset({"gate", "gray", *_HANDLES})
 """Functions that take the client first and the key second."""
+_BY_KEYWORD = frozenset({"ImplementationSwitch", "ParallelRun"})
 _SETTING = frozenset({"override", "set", "flags"})
 """Their keywords are keys: `flags.override(a=True)`, `flags.set(a=True)`, `pytest.mark.flags(a=True)`."""
 
@@ -32,7 +34,8 @@ class Use(msgspec.Struct, frozen=True):
 
     path: str
     line: int
-    kind: Literal["asked", "set", "unreadable"]
+    kind: Literal["asked", "set", "moved", "unreadable"]
+    """`moved`: a migration, which makes its flags itself when it begins."""
     key: str | None
     """`None`: it is made up while the program runs."""
 
@@ -122,6 +125,12 @@ class _Finder(ast.NodeVisitor):
             self._asked(node, _argument(node, 0, "key"))
         elif name in _BY_CLIENT and len(node.args) >= 2:  # the client comes first
             self._asked(node, node.args[1])
+        elif name == "pause_while_off" and len(node.args) >= 3:
+            self._asked(node, node.args[2])
+        elif name in _BY_KEYWORD:
+            self._asked(node, next((one.value for one in node.keywords if one.arg == "flag"), None))
+        elif name == "Migration" and any(one.arg == "row_key" for one in node.keywords):  # others have such classes
+            self._moved(node, _argument(node, 0, "name"))
         elif name in _SETTING and "flag" in f"{receiver}.{name}".lower():
             self._set(node)
         self.generic_visit(node)
@@ -131,6 +140,11 @@ class _Finder(ast.NodeVisitor):
             return  # `on_change()` of every flag
         for key in self._texts(given):
             self._note(node, "asked" if key is not None else "unreadable", key)
+
+    def _moved(self, node: ast.Call, given: ast.expr | None) -> None:
+        for name in () if given is None else self._texts(given):
+            for key in (None,) if name is None else (name, f"{name}.gray"):
+                self._note(node, "unreadable" if key is None else "moved", key)
 
     def _set(self, node: ast.Call) -> None:
         for keyword in node.keywords:
@@ -157,7 +171,7 @@ class _Finder(ast.NodeVisitor):
         else:
             yield None
 
-    def _note(self, node: ast.expr, kind: Literal["asked", "set", "unreadable"], key: str | None) -> None:
+    def _note(self, node: ast.expr, kind: Literal["asked", "set", "moved", "unreadable"], key: str | None) -> None:
         self.found.append(Use(self._path, node.lineno, kind, key))
 
 

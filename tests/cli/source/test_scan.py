@@ -30,6 +30,10 @@ def asked(source: str, **handles: str) -> list[str | None]:
         "@flags.on_switch_off('a', scope='fleet', name='x')\nasync def f(off): ...",
         "gate(flags, 'a')",
         "gray(flags, 'a', old=f)",
+        "@flags.gate('a', otherwise='delay')\nasync def f(): ...",
+        "ImplementationSwitch(Cache, flag='a', variants=v, default='off')",
+        "ParallelRun('compared', flag='a')",
+        "pause_while_off(scheduler, flags, 'a', job)",
         "NEW = BooleanFlag(client, 'a', default=False)",
         "KEY = 'a'\nflags.peek(KEY)",
         "KEY: Final = 'a'\nflags.peek(KEY)",
@@ -48,10 +52,24 @@ def test_a_flag_that_is_asked_for_is_found(source: str):
         "bus.on_change('a')",
         "config.set(a=1)",
         "flags.on_change()",
+        "locks.gate('a')",
+        "class Migration(migrations.Migration): ...\nMigration('0001', 'shop')",
     ],
 )
 def test_what_others_call_so_is_left_alone(source: str):
     assert find_uses(source, "m.py") == ()
+
+
+def test_a_migration_uses_its_flags_and_misses_none_before_it_begins():
+    uses = find_uses("Migration('orders', old=a, new=b, row_key=k)\nMigration(f'{x}', row_key=k)", "m.py")
+
+    assert [(use.kind, use.key) for use in uses] == [
+        ("moved", "orders"),
+        ("moved", "orders.gray"),
+        ("unreadable", None),
+    ]
+    assert compare(uses, {}, NOW) == ()
+    assert compare(uses, {key: Flag(key=key) for key in ("orders", "orders.gray")}, NOW) == ()
 
 
 def test_several_keys_and_both_branches_count():
