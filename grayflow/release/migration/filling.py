@@ -13,7 +13,7 @@ from grayflow.release.migration.pacing import Pace
 from grayflow.release.migration.past import Past, read_past
 from grayflow.release.migration.reconciling import Reconciliation
 from grayflow.release.migration.repairing import Repaired
-from grayflow.release.migration.rules import Side, Stage
+from grayflow.release.migration.rules import Mirror, Side, Stage
 from grayflow.release.migration.seat import Seated
 from grayflow.store.fleet import read_fleet
 
@@ -94,17 +94,28 @@ class Filling(Seated[R]):
     async def backcopy(self, *, batch: int = 500, rate: float = 2000.0, progress: Progress | None = None) -> int:
         """Copy rows that are only in the new store to the old one, for a full return; return how many were copied."""
         engine, (batch, rate) = self._open(), paced(batch, rate)
-        old, new, pace = engine.pair.store(Side.OLD), engine.pair.store(Side.NEW), Pace(engine.flags.clock, rate)
+        new, pace = engine.pair.store(Side.NEW), Pace(engine.flags.clock, rate)
         copied, after = 0, None
         while rows := await engine.pair.within(new.scan(after, batch)):
             for row in rows:
-                if not await engine.pair.within(old.exists(self._setup.key(row))):
-                    copied += await engine.pair.within(old.upsert_if_newer(row, self._setup.version(row)))
+                copied += await self._copied_back(engine, self._setup.key(row))
             after = self._setup.key(rows[-1])
             if progress is not None:
                 progress(copied)
             await pace.spend(len(rows))
         return copied
+
+    @staticmethod
+    async def _copied_back(engine: Engine[R], key: str) -> bool:
+        """Copy a row that the old store lacks; from then on its copy there may count, so it is announced."""
+        old = engine.pair.store(Side.OLD)
+        if await engine.pair.within(old.exists(key)):
+            return False
+        member = await engine.journal.announce(key)
+        await engine.pair.copy(key, Side.NEW, Mirror.ALWAYS)
+        await engine.pair.settle(key)  # who has written meanwhile to the new store alone
+        await engine.journal.finished((member,))
+        return await engine.pair.within(old.exists(key))
 
     async def _past(self, engine: Engine[R]) -> Past:
         return await read_past(engine.flags.store, self.name)

@@ -42,6 +42,11 @@ class Journal:
         self._board, self._name = board, name
         self._dirty, self._dead = f"migrations:{name}:dirty", f"migrations:{name}:dead"
 
+    @staticmethod
+    def member(key: str) -> str:
+        """Return what stands for one write of a row."""
+        return f"{uuid4().hex}:{key}"
+
     async def announce(self, key: str) -> str:
         """
         Announce a write, and return what `finished` takes.
@@ -49,7 +54,7 @@ class Journal:
         Raises:
             NotAnnouncedError: the board did not take it, so the write must not be begun.
         """
-        member = f"{uuid4().hex}:{key}"
+        member = self.member(key)
         try:
             await self._board.add(self._dirty, (member,))
         except StoreError as error:
@@ -59,6 +64,13 @@ class Journal:
                 migration=self._name,
             ) from error
         return member
+
+    async def keep(self, member: str) -> None:
+        """See to it that a write stays announced: its writer may have been so slow that it was taken for dead."""
+        try:
+            await self._board.add(self._dirty, (member,))
+        except StoreError as error:
+            log.info("whether a write of migration %r is still announced is not known: %s", self._name, error)
 
     async def finished(self, members: Collection[str]) -> None:
         """Take announcements back. What cannot be taken back is repaired once more, which does no harm."""

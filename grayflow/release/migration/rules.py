@@ -115,7 +115,7 @@ class Writing(msgspec.Struct, frozen=True):
     side: Side
     mirror: Mirror = Mirror.NONE
     absent_from_old: bool = False
-    """Whether the old store must not have the row: an insert that goes to the new one alone."""
+    """Whether the row goes to the new store alone because the old one lacks it: an insert is refused if it does not."""
 
 
 def needs_probe(stage: Stage, profile: Profile) -> bool:
@@ -173,7 +173,7 @@ def writing(operation: Operation, stage: Stage, profile: Profile, *, in_old: boo
     if profile == "mirrored" or side is Side.OLD:
         return Writing(side, Mirror.ALWAYS)
     if needs_probe(stage, profile) and not in_old:
-        return Writing(side)
+        return Writing(side, absent_from_old=True)
     return Writing(side, Mirror.IF_PRESENT)
 
 

@@ -88,7 +88,7 @@ class Writer(Generic[R]):
         with self._flags.scope():
             plan = await self._plan(key, row, operation)
             if plan.mirror is Mirror.NONE:
-                return Written(plan.side, await self._first(key, row, operation, plan))
+                return await self._alone(key, row, operation, plan)
             member = await self._journal.announce(key)
             if self._compensation is not None:
                 return await self._compensated(member, key, row, operation, plan)
@@ -123,9 +123,18 @@ class Writer(Generic[R]):
         stage, profile = standing.stage, self._setup.terms.profile
         in_old = needs_probe(stage, profile) and operation == "update" and await self._in_old(key)
         plan = writing(operation, stage, profile, in_old=in_old, gray=self._gray(standing, row))
-        if plan.absent_from_old and await self._in_old(key):
+        if operation == "insert" and plan.absent_from_old and await self._in_old(key):
             raise RowExistsError(key, side=Side.OLD, migration=self._setup.name)
         return plan
+
+    async def _alone(self, key: str, row: R, operation: Operation, plan: Writing) -> Written:
+        """Write to one store, because the other has no part in it; unless it has got the row meanwhile."""
+        written = Written(plan.side, await self._first(key, row, operation, plan))
+        if operation == "insert" or not plan.absent_from_old or not await self._in_old(key):
+            return written
+        # Copied back between the two looks, as it was before: that copy counts from now on.
+        copied = Written(plan.side, written.applied, mirrored=True)
+        return await self._mirrored(Journal.member(key), key, row, copied, Writing(plan.side, Mirror.ALWAYS))
 
     async def _first(self, key: str, row: R, operation: Operation, plan: Writing) -> bool:
         """Write where the row counts."""
@@ -147,7 +156,7 @@ class Writer(Generic[R]):
         try:
             await self._mirror(key, row, written, plan)
         except Exception as error:  # noqa: BLE001 - whatever a store raises: the other one has the row
-            return self._recorded(key, written, error)
+            return await self._recorded(member, key, written, error)
         self._failing = False
         await self._journal.finished((member,))
         return written
@@ -159,20 +168,22 @@ class Writer(Generic[R]):
         elif plan.mirror is Mirror.ALWAYS or await self._pair.within(target.exists(key)):
             await self._pair.within(target.upsert_if_newer(row, self._setup.version(row)))
 
-    def _recorded(self, key: str, written: Written, error: Exception) -> Written:
-        level = (
-            logging.DEBUG if self._failing else logging.WARNING
-        )  # an outage is one event, however many writes meet it
-        log.log(level, "migration %r: row %r is not in the other store yet: %r", self._setup.name, key, error)
+    async def _recorded(
+        self, member: str, key: str, written: Written, error: Exception, *, done: str = "written to"
+    ) -> Written:
+        await self._journal.keep(member)
+        # An outage is one event, however many writes meet it.
+        level = logging.DEBUG if self._failing else logging.WARNING
+        log.log(level, "migration %r: row %r is not %s the other store yet: %r", self._setup.name, key, done, error)
         self._failing = True
-        done = Written(written.side, written.applied, mirrored=False)
+        result = Written(written.side, written.applied, mirrored=False)
         if self._failure == "record":
-            return done
+            return result
         raise MirrorWriteError(
-            f"row {key!r} was written to the {written.side} store of migration {self._setup.name!r}, and not to the "
-            f"{written.side.other} one: {error!r}. That is recorded, and repaired when the store takes it",
+            f"row {key!r} was {done} the {written.side} store of migration {self._setup.name!r}, and not yet "
+            f"{done} the {written.side.other} one: {error!r}. That is recorded, and repaired when the store takes it",
             migration=self._setup.name,
-            result=done,
+            result=result,
         ) from error
 
     async def _compensated(self, member: str, key: str, row: R, operation: Operation, plan: Writing) -> Written:
@@ -208,7 +219,7 @@ class Writer(Generic[R]):
                 failed = error
         written = Written(side, applied, mirrored=True)
         if failed is not None:
-            return self._recorded(key, written, failed)
+            return await self._recorded(member, key, written, failed, done="deleted from")
         await self._journal.finished((member,))
         return written
 

@@ -244,3 +244,16 @@ async def test_a_copy_that_would_only_follow_a_row_does_not_make_one(bench: Benc
         await migration._open().pair.copy("k", Side.NEW, Mirror.IF_PRESENT)
 
     assert await bench.rows("old") == {}
+
+
+async def test_a_row_that_is_copied_back_while_it_is_written_in_every_order(bench: Bench) -> None:
+    async def copying_back(migration: Migration[Order]) -> Any:
+        return await migration.backcopy(rate=math.inf)
+
+    async def check(trial: Trial) -> None:
+        assert not trial.turnstile.errors, trial.told
+        old, new = await trial.rows()
+        assert old == new == {"k": order("k", 2, text="by 2")}, trial.told
+
+    tasks = [("dualwrite", updating(2)), ("dualwrite", copying_back)]
+    assert await every_order(bench, "split", tasks, check, new=(order("k", 1),)) > 10

@@ -93,9 +93,7 @@ async def test_an_outage_of_the_other_store_is_told_once(bench: Bench, caplog: p
             bench.new.failing.clear()
             await orders.update(order("k", 10 * number + 9))
 
-    assert [record.levelname for record in caplog.records if "not in the other store" in record.message] == [
-        "WARNING"
-    ] * 2
+    assert [record.levelname for record in caplog.records if "the other store yet" in record.message] == ["WARNING"] * 2
 
 
 async def test_a_mirror_that_fails_is_reported_with_what_was_written(bench: Bench) -> None:
@@ -109,6 +107,33 @@ async def test_a_mirror_that_fails_is_reported_with_what_was_written(bench: Benc
         assert caught.value.result == Written(Side.OLD, applied=True, mirrored=False)
         assert not caught.value.compensated
         assert (await orders.status()).unfinished == 1
+
+
+async def test_a_delete_that_reaches_one_store_only_is_reported_as_one(bench: Bench) -> None:
+    await bench.seed(old=(order("k"),), new=(order("k"),))
+    async with bench.running("rampdown", profile="mirrored", on_mirror_failure="fail") as orders:
+        bench.old.failing["delete_if_not_newer"] = DOWN
+
+        with pytest.raises(MirrorWriteError, match=r"'k' was deleted from the new store .* deleted from the old one"):
+            await orders.delete(of("k"))
+
+
+async def test_a_write_so_slow_that_it_was_taken_for_dead_is_still_repaired(bench: Bench) -> None:
+    """The repairer looks before the first write, and finds nothing to do; then the other store fails."""
+    async with bench.running("dualwrite", profile="mirrored") as orders:
+        gate = bench.old.gate("upsert_if_newer")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(orders.update, order("k"))
+            await gate.reached.wait()
+            await orders.repair(at_once=True)
+            bench.new.failing["*"] = DOWN
+            gate.open.set()
+        assert (await orders.status()).unfinished == 1
+
+        bench.new.failing.clear()
+        await orders.repair(at_once=True)
+
+    assert await bench.rows("new") == await bench.rows("old") == {"k": order("k")}
 
 
 @pytest.mark.parametrize("before", [None, order("k", 1, text="before")], ids=["insert", "update"])
