@@ -1,7 +1,7 @@
 """`grayflow migration`: how far data has moved, the next stage and the one before, backfill and reconciliation."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from difflib import get_close_matches
 from inspect import isawaitable
 from typing import Annotated, Any
@@ -178,21 +178,28 @@ def migration_group() -> typer.Typer:
 async def _running(session: Session, name: str) -> AsyncIterator[Migration[Any]]:
     """Import the service's migration, open it, and run it with a client of its own."""
     found: Any = imported(name, "shop.orders:migration")
-    opened = found() if callable(found) and not isinstance(found, Migration) else found
-    if isawaitable(opened):
-        opened = await opened
-    async with session.writing() as admin, Client(admin.store, name="grayflow-cli", require_ready=True) as flags:
-        if isinstance(opened, Migration):
-            async with opened.running(flags, admin):
-                yield opened
-            return
-        if not hasattr(opened, "__aenter__"):
+    async with (
+        session.writing() as admin,
+        Client(admin.store, name="grayflow-cli", require_ready=True) as flags,
+        AsyncExitStack() as held,
+    ):
+        try:
+            opened = await _opened(found, held)
+        except Exception as error:  # the service's own code; whatever it raises, nothing was begun
+            text = f"{name!r} cannot be opened, so nothing was done: {type(error).__name__}: {error}"
+            raise ConfigurationError(text) from error
+        if not isinstance(opened, Migration):
             raise ConfigurationError(f"{name!r} is no Migration, and no function that returns or opens one")
-        async with opened as made:
-            if not isinstance(made, Migration):
-                raise ConfigurationError(f"{name!r} opens {type(made).__name__}, and no Migration")
-            async with made.running(flags, admin):
-                yield made
+        async with opened.running(flags, admin):
+            yield opened
+
+
+async def _opened(found: Any, held: AsyncExitStack) -> object:
+    """Return what a service's object is, returns or opens; what it opens is closed with the stack."""
+    made = found() if callable(found) and not isinstance(found, Migration) else found
+    if isawaitable(made):
+        made = await made
+    return await held.enter_async_context(made) if hasattr(made, "__aenter__") else made
 
 
 @contextmanager

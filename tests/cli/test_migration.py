@@ -30,6 +30,14 @@ def made():
 async def opened():
     yield orders
 
+def broken():
+    raise OSError("no route to the database")
+
+@asynccontextmanager
+async def breaks():
+    raise OSError("no route to the database")
+    yield orders
+
 nothing = 7
 """
 
@@ -169,6 +177,15 @@ def test_what_is_no_migration_is_refused(cli: Cli, shop: str):
     assert "is no Migration" in cli("migration", "backfill", f"{shop}:nothing", code=2).err
     assert "such as shop.orders:migration" in cli("migration", "backfill", NAME, code=2, COLUMNS="200").err
     assert "cannot import" in cli("migration", "backfill", f"{shop}:gone", code=2).err
+
+
+@pytest.mark.parametrize("name", ["broken", "breaks"])
+def test_a_service_whose_migration_cannot_be_opened_is_told_without_a_traceback(cli: Cli, shop: str, name: str):
+    stage(cli, "dualwrite")
+
+    told = cli("migration", "backfill", f"{shop}:{name}", code=2, COLUMNS="300").err
+
+    assert "cannot be opened, so nothing was done: OSError: no route to the database" in told
 
 
 def test_a_backfill_is_refused_before_it_has_begun(cli: Cli, shop: str):
