@@ -16,6 +16,7 @@ from grayflow.release.atom.errors import AtomError, AtomRolledBack
 from grayflow.release.atom.model import Atom, Step, StepCall
 from grayflow.release.migration.adapter import MigrationStore
 from grayflow.release.migration.errors import MirrorWriteError, NotAppliedError, RowExistsError
+from grayflow.release.migration.journal import Journal
 from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Mirror, Operation, Side, Writing
 from grayflow.release.migration.setup import Setup, Written
@@ -68,6 +69,7 @@ class AtomCompensation(Generic[R]):
         self._setup, self._codec = setup, codec
         self._pair = Pair(setup)
         self._atoms: Atoms | None = None
+        self._journal: Journal | None = None
         self.atom = Atom(
             f"migration:{setup.name.replace('/', '.')}"[:100],
             version=1,
@@ -77,9 +79,9 @@ class AtomCompensation(Generic[R]):
             ],
         )
 
-    def open(self, atoms: Atoms) -> None:
+    def open(self, atoms: Atoms, journal: Journal) -> None:
         """Run with these from now on."""
-        self._atoms = atoms
+        self._atoms, self._journal = atoms, journal
 
     async def write(self, key: str, row: R, operation: Operation, plan: Writing) -> bool:
         """See `grayflow.release.migration.writing.Compensation`."""
@@ -110,6 +112,9 @@ class AtomCompensation(Generic[R]):
     async def _take_back(self, call: StepCall) -> None:
         if call.done and not call.after:
             return  # nothing was written: what is there is as new
+        assert self._journal is not None  # opened with the atoms  # noqa: S101
+        # Anew: the other store may have the write, and a repair that came before the undo has settled for that.
+        await self._journal.announce(call.input["key"])
         key, version = call.input["key"], self._setup.version(self._codec.row(call.input["row"]))
         if call.input["before"] is None:
             await self._store(call).delete_if_not_newer(key, version)

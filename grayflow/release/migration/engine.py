@@ -106,7 +106,8 @@ class Engine(Generic[R]):
         self._seat.take(self)
         if self._compensation is not None:
             atoms = Atoms(self.flags, [self._compensation.atom], random=self._random)
-            self._compensation.open(await self._held.enter_async_context(atoms))
+            self._compensation.open(atoms, self.journal)  # first: what a dead process left is undone from the start
+            await self._held.enter_async_context(atoms)
         self._running = running
         running.spawn(self._walk, name=f"migration {self.setup.name}")
 

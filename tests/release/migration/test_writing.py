@@ -157,6 +157,27 @@ async def test_a_mirror_that_fails_is_compensated_by_an_atom(bench: Bench, befor
     assert await bench.rows("old") == await bench.rows("new")
 
 
+async def test_a_write_that_was_repaired_before_it_was_taken_back_is_taken_back_in_both_stores(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", **RESTAMP) as orders:
+        await bench.seed(old=(order("k"),), new=(order("k"),))
+        gate = bench.new.gate("upsert_if_newer")
+        async with anyio.create_task_group() as tasks:
+
+            async def write() -> None:
+                with pytest.raises(MirrorWriteError):
+                    await orders.update(order("k", 2, text="after"))
+
+            tasks.start_soon(write)
+            await gate.reached.wait()
+            await orders.repair(at_once=True)  # as for a writer that is taken for dead
+            bench.new.failing["upsert_if_newer"] = DOWN
+            gate.open.set()
+        bench.new.failing.clear()
+        await orders.repair(at_once=True)
+
+    assert await bench.rows("new") == await bench.rows("old") == {"k": order("k", 3)}
+
+
 async def test_a_compensated_migration_writes_to_both_stores_while_they_work(bench: Bench) -> None:
     async with bench.running("dualwrite", profile="mirrored", **RESTAMP) as orders:
         assert await orders.insert(order("k")) == Written(Side.OLD, applied=True, mirrored=True)
