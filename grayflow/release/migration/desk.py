@@ -138,7 +138,7 @@ class MigrationDesk:
             stage=past.stage,
             terms=self._terms or read_terms(records) or Terms(),
             now=now,
-            since=past.at,
+            since=past.steady,
             began=past.began,
             processes=len(fleet.processes),
             behind=len(behind),
@@ -242,9 +242,9 @@ class MigrationDesk:
         return await self._admin.update(self._name, moved, reason=reason, action=action)
 
     async def _begin(self, target: Stage, reason: str) -> Saved[Flag]:
-        if (await self._admin.store.get("flag", gray_key(self._name)))[0] is None:
-            await self._admin.create(gray_flag(self._name), reason=reason)
         try:
+            if (await self._admin.store.get("flag", gray_key(self._name)))[0] is None:
+                await self._admin.create(gray_flag(self._name), reason=reason)
             return await self._admin.create(stage_flag(self._name, target), reason=reason)
         except ConflictError as error:
             text = f"somebody else has begun migration {self._name!r} meanwhile; look again"

@@ -11,6 +11,7 @@ from grayflow.release.migration.setup import Terms
 __all__ = ["Facts", "unmet"]
 
 _NS = 1_000_000_000
+_NAMED = 3
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms = Terms()
     now: int = 0
     since: int = 0
-    """When the stage began."""
+    """When the stage began, or was obeyed again after the flag was off."""
     began: int = 0
     """The revision with which it left `off`."""
     processes: int = 0
@@ -97,6 +98,9 @@ def _reconciled(facts: Facts, *, times: int = 1, since: int = 0) -> Iterator[str
     if any(not one.clean for one in last):
         worst = next(one for one in reversed(last) if not one.clean)
         yield f"a reconciliation found {worst.differing} rows that differed; run it until nothing does"
+        if last[-1].conflicts:
+            named = ", ".join(map(repr, last[-1].conflicts[:_NAMED]))
+            yield f"rows such as {named} hold different things under one version; write them again with a newer one"
     elif len(last) < times:
         how = "twice in a row" if times == 2 else "at this stage" if since else "once"
         yield f"the stores were not found equal {how} yet; run a reconciliation"

@@ -29,6 +29,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """With which the flag was changed last."""
     at: int = 0
     """When the stage began."""
+    steady: int = 0
+    """Since when it is obeyed as it is now: when it began, or the flag was switched on or off last."""
     began: int = 0
     """The revision with which the migration left `off`, 0 while it is there."""
     actor: str = ""
@@ -52,6 +54,9 @@ async def read_past(store: Store, name: str) -> Past:
     _check(newest)
     stage = _stage(newest)
     first = _oldest(changes, lambda flag: flag is not None and _stage(flag) is stage)
+    steady = _oldest(
+        changes, lambda flag: flag is not None and _stage(flag) is stage and flag.enabled is newest.enabled
+    )
     left = _oldest(changes, lambda flag: flag is not None and _stage(flag) is not Stage.OFF)
     gray = await store.history(gray_key(name), limit=_FAR)
     now = max((change.at for change in gray), default=0)
@@ -62,6 +67,7 @@ async def read_past(store: Store, name: str) -> Past:
         revision=0 if first is None else first.position.revision,
         document=changes[0].position.revision,
         at=0 if first is None else first.at,
+        steady=0 if steady is None else steady.at,
         began=0 if left is None else left.position.revision,
         actor="" if first is None else first.actor,
         reason="" if first is None else first.reason,

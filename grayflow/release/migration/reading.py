@@ -159,7 +159,7 @@ class Reader(Generic[R]):
         if len(streams) == 1:
             return next(iter(copies.values()))
         if len(copies) == 2 and standing.stage is not Stage.DUALWRITE:
-            self._watch.compared(standing.revision, same=self._setup.same(copies[Side.OLD], copies[Side.NEW]))
+            self._watch.compare_listed(key, copies[Side.OLD], copies[Side.NEW], standing.revision)
         side = await self._whose(copies, streams, standing, key)
         if _missing(streams) is not None:
             return copies.get(side)

@@ -63,6 +63,17 @@ class Watch(Generic[R]):
             return
         self._going += 1
 
+    def compare_listed(self, key: str, old: R, new: R, revision: int) -> None:
+        """Compare what a list has found in both stores; what differs is looked at again before it counts."""
+        try:
+            same = self._setup.same(old, new)
+        except Exception:  # noqa: BLE001 - foreign code, which must not fail the list; told by the second look
+            same = False
+        if same:
+            self.compared(revision, same=True)
+        else:
+            self.compare(key, Side.OLD, old, revision)
+
     async def compare_now(self, key: str, side: Side, row: R, revision: int) -> None:
         """Compare; a store that fails is no difference."""
         try:
@@ -112,11 +123,15 @@ class Watch(Generic[R]):
             except StoreError:
                 self._old_read = True
                 raise
+        await self._send()  # first what is left: while nothing can be told, one batch waits, however long that lasts
         for revision, counts in self._counted.items():
             # One number for one batch, however often it is sent: the board adds each number once.
             self._sequence += 1
             self._batches.append((self._sequence, revision, counts))
         self._counted = {}
+        await self._send()
+
+    async def _send(self) -> None:
         while self._batches:
             sequence, revision, counts = self._batches[0]
             await self._ledger.add_counts(revision, self._writer, sequence, counts)

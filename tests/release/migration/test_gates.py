@@ -71,6 +71,15 @@ MISSING = [
 ]
 
 
+def test_rows_that_no_reconciliation_can_bring_together_are_named() -> None:
+    found = unmet(facts("rampdown", reconciled=(clean(2 * HOUR, differing=5, conflicts=("a", "b", "c", "d")),)))
+
+    assert (
+        found[1]
+        == "rows such as 'a', 'b', 'c' hold different things under one version; write them again with a newer one"
+    )
+
+
 @pytest.mark.parametrize(("stage", "change", "told"), MISSING)
 def test_whatever_is_missing_is_told(stage: str, change: dict[str, Any], told: str) -> None:
     found = unmet(facts(stage, **change))

@@ -8,14 +8,15 @@ import anyio
 import pytest
 
 from grayflow import Admin, Client, MemoryStore
-from grayflow.errors import ConfigurationError, LifetimeError
+from grayflow.errors import ConfigurationError, LifetimeError, StoreUnavailableError
 from grayflow.release.migration.desk import MigrationDesk
 from grayflow.release.migration.errors import StageRefusedError, StaleStageError
+from grayflow.release.migration.past import read_past
 from grayflow.release.migration.rules import Side, Stage
 from grayflow.testing import FakeClock, Faulty
 from tests.release.kit import until as soon
 from tests.release.migration.bench import NAME, Bench, make, of, order, until
-from tests.release.migration.stores import SqliteOrders
+from tests.release.migration.stores import Order, SqliteOrders
 
 pytestmark = pytest.mark.anyio
 
@@ -347,6 +348,58 @@ async def test_reads_are_compared_beside_the_request(bench: Bench, stage: str) -
 
         status = await orders.status()
         assert (status.compared, status.mismatched, status.dropped) == (3, 2, 0)
+
+
+async def test_a_write_on_its_way_that_a_list_meets_is_no_difference(bench: Bench) -> None:
+    """One that counted would hold up the migration for good: by default no read may differ."""
+    await bench.seed(old=(order("k", 2), order("same")), new=(order("k", 1), order("same")))
+    async with bench.running("shadow", profile="mirrored") as orders:
+        gate = bench.new.gate("get")
+        assert len((await orders.list()).rows) == 2
+        await gate.reached.wait()
+        await bench.seed(new=(order("k", 2),))
+        gate.open.set()
+        await until(lambda: compared(bench, orders, 2))
+
+        assert (await orders.status()).mismatched == 0
+
+
+async def test_a_comparison_that_raises_fails_no_list(bench: Bench) -> None:
+    def broken(one: Order, other: Order) -> bool:
+        raise ValueError("a defect")
+
+    await bench.seed(old=(order("k"),), new=(order("k"),))
+    async with bench.running("shadow", profile="mirrored", same=broken) as orders:
+        assert (await orders.list()).rows == (order("k"),)
+
+
+async def test_the_soak_begins_anew_when_the_flag_was_switched_off_meanwhile(bench: Bench) -> None:
+    async with bench.running("rampdown") as orders:
+        began = (await orders.status()).since
+        await bench.admin.switch_off(NAME, reason="slow")
+        saved = await bench.admin.switch_on(NAME, reason="again")
+        past = await read_past(bench.admin.store, NAME)
+
+        assert past.at == began
+        assert past.steady > began
+        assert past.document == saved.position.revision
+
+
+async def test_counts_that_cannot_be_told_are_kept_as_one_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench.running("shadow", profile="mirrored") as orders:
+        watch, ledger = orders._open().watch, orders._open().ledger
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailableError("the board is away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "add_counts", away)
+            for _ in range(50):
+                watch.compared(7, same=True)
+                await watch.flush()
+            assert len(watch._batches) == 1
+        await watch.flush()
+        assert await ledger.counts(7) == {"compared": 50}
 
 
 async def test_a_write_between_the_two_looks_of_a_comparison_is_no_difference(bench: Bench) -> None:
