@@ -41,12 +41,12 @@ def packed(position: Position | None, context: Context | None) -> dict[str, str]
 
 def carried_token(headers: Mapping[str, Any]) -> str | None:
     """Return the token that a message carries, `None` if it carries none."""
-    return _text(headers.get(AT_LEAST))
+    return _text(_held(headers).get(AT_LEAST))
 
 
 def carried_context(headers: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the context that a message carries; `None` if it carries none, or one that cannot be read."""
-    text = _text(headers.get(CONTEXT))
+    text = _text(_held(headers).get(CONTEXT))
     if text is None or len(text) > _MOST_BYTES:
         return None
     try:
@@ -54,6 +54,11 @@ def carried_context(headers: Mapping[str, Any]) -> dict[str, Any] | None:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         log.warning("a message carries a context that cannot be read, and is decided without one: %s", error)
         return None
+
+
+def _held(headers: Any) -> Mapping[str, Any]:
+    """Return the headers; brokers give None for a message that was sent without any."""
+    return headers if isinstance(headers, Mapping) else {}
 
 
 def _text(given: Any) -> str | None:

@@ -7,13 +7,13 @@ an older good form keeps it, and no other document is touched.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import orjson
 
 from grayflow.core.extensions import Extensions
-from grayflow.core.flag import KEY_PATTERN, ON_OFF, TIME_PATTERN, Flag, Segment
+from grayflow.core.flag import KEY_PATTERN, ON_OFF, TIME_PATTERN, Condition, Day, Flag, Kind, Segment
 from grayflow.core.validate import Found, degradations, few, flag_problems, segment_problems
 from grayflow.errors import InvalidFlagError, Problem
 
@@ -48,6 +48,16 @@ _PATTERNS = {
     KEY_PATTERN: "1 to 200 of the characters A-Z a-z 0-9 . _ : / -",
     TIME_PATTERN: "a time of day such as 22:30",
 }
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "kind": get_args(Kind),
+    "type": tuple(str(each.__struct_config__.tag) for each in get_args(Condition)),
+    "days": get_args(Day),
+    "coerce": ("text", "number"),
+    "lenient": ("no", "partial", "any"),
+    "epoch": ("s", "ms"),
+    "on_failure": ("caller_default", "last_known"),
+}
+"""What may stand in a field of a few words, which msgspec 0.22 does not tell."""
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -134,6 +144,9 @@ def _decode_problem(error: Exception, data: bytes) -> Found:
     for pattern, meaning in _PATTERNS.items():
         what = what.replace(f"`str` matching regex {pattern!r}", meaning)
     found = _found(data, path)
+    if what.startswith(("Invalid enum value", "Invalid value")) and found is not None:
+        choices = _CHOICES.get(path.rpartition(".")[2].partition("[")[0])
+        return path, what if choices is None else f"{found} is none of {', '.join(map(repr, choices))}"
     return path, what if found is None else f"{what}, found {found}"
 
 

@@ -116,6 +116,12 @@ async def test_damaged_headers_cost_nothing_but_what_they_would_have_said(flags:
         assert not (await flags.evaluate("f", {"user_id": "anna"})).stale
 
 
+@pytest.mark.parametrize("headers", [None, "junk", 5])
+async def test_a_message_without_headers_carries_nothing(flags: Client, headers: Any):
+    async with flags.carried(headers):
+        assert await flags.is_enabled("x") is False
+
+
 async def test_headers_may_be_bytes(flags: Client):
     headers = {name: text.encode() for name, text in flags.carry({"user_id": "anna"}).items()}
 
