@@ -74,7 +74,7 @@ class Backfill(Generic[R]):
                     progress(cursor.copied)
                 await pace.spend(batch)
         finally:
-            await board.release(collection, BACKFILL, fence=held.lease.fence)
+            await self._ledger.let_go(BACKFILL, held.lease)
         return cursor
 
     async def _batch(self, cursor: Backfilled, batch: int) -> Backfilled:

@@ -5,13 +5,16 @@ A contract between the services that run a migration and the people who move its
 records and pass over fields that they do not know.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TypeVar
 
+import anyio
 import msgspec
 
+from grayflow.errors import StoreError
 from grayflow.release.migration.setup import Terms
-from grayflow.store.board import Board, Record
+from grayflow.store.board import Board, Lease, Record
 
 __all__ = [
     "BACKFILL",
@@ -29,6 +32,9 @@ __all__ = [
 BACKFILL, REPAIR, _RECONCILED, _TERMS, _OLD_READ = "backfill", "repair", "reconciled", "terms", "old-read:"
 _COUNTS_TTL_S = 30 * 86_400.0
 _KEPT = 5
+_LET_GO_S = 1.0
+
+log = logging.getLogger("grayflow.release")
 
 T = TypeVar("T")
 
@@ -92,6 +98,14 @@ class Ledger:
         """Return the board's time, and all records."""
         found = await self.board.list(self._name)
         return found.now, found.records
+
+    async def let_go(self, name: str, lease: Lease) -> None:
+        """Give a lease back, from a cancelled task too; where that fails it ends by itself."""
+        with anyio.move_on_after(_LET_GO_S, shield=True):
+            try:
+                await self.board.release(self._name, name, fence=lease.fence)
+            except StoreError as error:
+                log.info("a lease of %s is not given back: %s", self._name, error)
 
     async def tell_terms(self, terms: Terms) -> None:
         """Say what the migration has to prove."""

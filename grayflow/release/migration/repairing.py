@@ -95,7 +95,7 @@ class Repairer(Generic[R]):
             self._rest(away=not done and failed >= _AWAY)
             await self._note(failures, away=not done and failed > 1)
         finally:
-            await self._ledger.board.release(self._ledger.collection, REPAIR, fence=held.lease.fence)
+            await self._ledger.let_go(REPAIR, held.lease)
         return Repaired(rows=done, failed=failed, left=(await self._journal.sizes())[0])
 
     async def _goes_on(self, done: int, failed: int, fence: int, progress: Callable[[int], None] | None) -> bool:

@@ -7,8 +7,10 @@ import anyio
 import pytest
 
 from grayflow import Client, MemoryStore
+from grayflow.release.migration.backfilling import Backfill
 from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
 from grayflow.release.migration.ledger import BACKFILL
+from grayflow.release.migration.past import read_past
 from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Stage
 from tests.release.migration.bench import Bench, make, of, order, until
@@ -211,6 +213,21 @@ async def test_a_backfill_goes_on_where_another_process_stopped(bench: Bench) ->
 
         assert done.copied == 25
         assert bench.new.log.count("upsert_if_newer") == 15
+
+
+async def test_a_backfill_that_was_cancelled_can_be_run_again_at_once(bench: Bench, flags: Client) -> None:
+    await bench.seed(old=rows(10))
+    async with bench.running("dualwrite") as orders:
+        await orders.wait_converged(20)
+        gate = bench.new.gate("upsert_if_newer")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(orders.backfill, **FAST))
+            await gate.reached.wait()
+            tasks.cancel_scope.cancel()
+
+        again = Backfill(orders._open().setup, orders._open().ledger, flags.clock, "another process")
+        began = (await read_past(flags.store, orders.name)).began
+        assert (await again.run(began, 10, math.inf, None)).done
 
 
 async def test_a_backfill_never_writes_over_what_is_newer(bench: Bench) -> None:
