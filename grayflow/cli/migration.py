@@ -1,10 +1,10 @@
 """`grayflow migration`: how far data has moved, the next stage and the one before, backfill and reconciliation."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from difflib import get_close_matches
 from inspect import isawaitable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -75,43 +75,37 @@ async def status(session: Session, name: SomeName = None, *, as_json: AsJson = F
         print_table(session.out, columns, [_row(one) for one in found])
 
 
-async def advance(
-    session: Session,
-    name: Name,
-    *,
-    to: To = None,
-    force: Force = False,
-    reason: Reason = "",
-    wait: Wait = False,
-    wait_timeout: WaitTimeout = _WAIT_S,
-    as_json: AsJson = False,
-) -> Exit | None:
-    """Go on to the next stage, if all is proved that it needs; the first time this begins the migration."""
-    _check_force(reason, force=force)
-    async with session.writing() as admin:
-        if to is None and (near := await _near(admin, name)) is not None:
-            text = f"migration {name!r} was not begun: did you mean {near!r}? If not: --to {Stage.DUALWRITE}"
-            raise StageRefusedError(text, migration=name)
-        saved = await MigrationDesk(admin, name).advance(to, reason=reason, force=force)
-        return await _told(session, admin, saved, wait_s=wait_timeout if wait else None, as_json=as_json)
+def _moving(verb: Literal["advance", "retreat"], help_text: str) -> Callable[..., Coroutine[Any, Any, Exit | None]]:
+    """Return the command that moves the stage so; both take the same options."""
+
+    async def move(
+        session: Session,
+        name: Name,
+        *,
+        to: To = None,
+        force: Force = False,
+        reason: Reason = "",
+        wait: Wait = False,
+        wait_timeout: WaitTimeout = _WAIT_S,
+        as_json: AsJson = False,
+    ) -> Exit | None:
+        if force and not reason.strip():
+            raise ConfigurationError("--force needs a reason, for the audit: --reason '...'")
+        async with session.writing() as admin:
+            if verb == "advance" and to is None:
+                await _check_slip(admin, name)
+            desk = MigrationDesk(admin, name)
+            saved = await (desk.advance if verb == "advance" else desk.retreat)(to, reason=reason, force=force)
+            return await _told(session, admin, saved, wait_s=wait_timeout if wait else None, as_json=as_json)
+
+    move.__name__, move.__doc__ = verb, help_text
+    return move
 
 
-async def retreat(
-    session: Session,
-    name: Name,
-    *,
-    to: To = None,
-    force: Force = False,
-    reason: Reason = "",
-    wait: Wait = False,
-    wait_timeout: WaitTimeout = _WAIT_S,
-    as_json: AsJson = False,
-) -> Exit | None:
-    """Go back to the stage before. Nothing leads back from `complete`."""
-    _check_force(reason, force=force)
-    async with session.writing() as admin:
-        saved = await MigrationDesk(admin, name).retreat(to, reason=reason, force=force)
-        return await _told(session, admin, saved, wait_s=wait_timeout if wait else None, as_json=as_json)
+advance = _moving(
+    "advance", "Go on to the next stage, if all is proved that it needs; the first time this begins the migration."
+)
+retreat = _moving("retreat", "Go back to the stage before. Nothing leads back from `complete`.")
 
 
 async def backfill(
@@ -242,9 +236,10 @@ async def _near(admin: Admin, name: str) -> str | None:
     return None if name in names else next(iter(get_close_matches(name, names, 1, _ALIKE)), None)
 
 
-def _check_force(reason: str, *, force: bool) -> None:
-    if force and not reason.strip():
-        raise ConfigurationError("--force needs a reason, for the audit: --reason '...'")
+async def _check_slip(admin: Admin, name: str) -> None:
+    if (near := await _near(admin, name)) is not None:
+        text = f"migration {name!r} was not begun: did you mean {near!r}? If not: --to {Stage.DUALWRITE}"
+        raise StageRefusedError(text, migration=name)
 
 
 def _row(found: MigrationStatus) -> tuple[Text, ...]:
