@@ -32,6 +32,7 @@ from grayflow.release.migration.ledger import (
     read_cursor,
     read_terms,
     reconciliations,
+    stage_began,
 )
 from grayflow.release.migration.past import Past, read_past
 from grayflow.release.migration.rules import Stage
@@ -138,7 +139,7 @@ class MigrationDesk:
             stage=past.stage,
             terms=self._terms or read_terms(records) or Terms(),
             now=now,
-            since=past.steady,
+            since=_since(past, records),
             began=past.began,
             processes=len(fleet.processes),
             behind=len(behind),
@@ -238,8 +239,11 @@ class MigrationDesk:
             return structs.replace(flag, otherwise=target.value)
 
         if stage is Stage.OFF and (await self._admin.store.get("flag", self._name))[0] is None:
-            return await self._begin(target, reason)
-        return await self._admin.update(self._name, moved, reason=reason, action=action)
+            saved = await self._begin(target, reason)
+        else:
+            saved = await self._admin.update(self._name, moved, reason=reason, action=action)
+        await Ledger(self._board, self._name).note_stage(saved.position.revision)
+        return saved
 
     async def _begin(self, target: Stage, reason: str) -> Saved[Flag]:
         try:
@@ -288,6 +292,12 @@ def _status(
         unmet=unmet(facts),
         now=facts.now,
     )
+
+
+def _since(past: Past, records: Mapping[str, Record]) -> int:
+    """Return since when the stage is obeyed, by the board's clock where that is known."""
+    noted = stage_began(records, past.revision) if past.steady == past.at else None
+    return past.steady if noted is None else noted
 
 
 def _holder(record: Record | None, now: int) -> str | None:

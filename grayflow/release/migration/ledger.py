@@ -27,9 +27,11 @@ __all__ = [
     "read_reconciled",
     "read_terms",
     "reconciliations",
+    "stage_began",
 ]
 
-BACKFILL, REPAIR, _RECONCILED, _TERMS, _OLD_READ = "backfill", "repair", "reconciled", "terms", "old-read:"
+BACKFILL, REPAIR, _RECONCILED, _TERMS, _STAGE = "backfill", "repair", "reconciled", "terms", "stage"
+_OLD_READ = "old-read:"
 _COUNTS_TTL_S = 30 * 86_400.0
 _KEPT = 5
 _LET_GO_S = 1.0
@@ -77,6 +79,13 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
         return not self.differing
 
 
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """When a stage began by the board's clock: whoever moves it may have a clock that is wrong."""
+
+    revision: int
+    at: int
+
+
 class Ledger:
     """
     The records of one migration.
@@ -98,6 +107,14 @@ class Ledger:
         """Return the board's time, and all records."""
         found = await self.board.list(self._name)
         return found.now, found.records
+
+    async def note_stage(self, revision: int) -> None:
+        """Remember when a stage began; where that fails, what the flag's history says counts."""
+        try:
+            begun = Begun(revision=revision, at=await self.board.now())
+            await self.board.put(self._name, _STAGE, msgspec.json.encode(begun))
+        except StoreError as error:
+            log.info("when the stage of %s began is not on the board: %s", self._name, error)
 
     async def let_go(self, name: str, lease: Lease) -> None:
         """Give a lease back, from a cancelled task too; where that fails it ends by itself."""
@@ -154,6 +171,12 @@ def read_reconciled(record: Record | None) -> tuple[Reconciled, ...]:
 def reconciliations(records: Mapping[str, Record]) -> tuple[Reconciled, ...]:
     """Return the last reconciliations, the newest last."""
     return read_reconciled(records.get(_RECONCILED))
+
+
+def stage_began(records: Mapping[str, Record], revision: int) -> int | None:
+    """Return when the stage of that revision began, by the board's clock; `None`: nobody noted it."""
+    found = _read(records.get(_STAGE), Begun)
+    return found.at if found is not None and found.revision == revision else None
 
 
 def old_readers(records: Mapping[str, Record]) -> int:

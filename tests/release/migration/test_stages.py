@@ -8,11 +8,13 @@ import anyio
 import pytest
 
 from grayflow import Admin, Client, MemoryStore
+from grayflow.clock import SystemClock
 from grayflow.errors import ConfigurationError, LifetimeError, StoreUnavailableError
 from grayflow.release.migration.desk import MigrationDesk
 from grayflow.release.migration.errors import StageRefusedError, StaleStageError
 from grayflow.release.migration.past import read_past
 from grayflow.release.migration.rules import Side, Stage
+from grayflow.release.migration.setup import Terms
 from grayflow.testing import FakeClock, Faulty
 from tests.release.kit import until as soon
 from tests.release.migration.bench import NAME, Bench, make, of, order, until
@@ -383,6 +385,19 @@ async def test_the_soak_begins_anew_when_the_flag_was_switched_off_meanwhile(ben
         assert past.at == began
         assert past.steady > began
         assert past.document == saved.position.revision
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_a_soak_lasts_as_long_whatever_the_clock_of_whoever_moves_the_stage_says(
+    bench: Bench, store: MemoryStore, days: int
+) -> None:
+    wrong = FakeClock(now=SystemClock().now() + days * 86_400 * 10**9)
+    async with bench.running("live"), Admin(store, actor="ann", clock=wrong) as admin:
+        desk = MigrationDesk(admin, NAME, terms=Terms(soak_s=3600))
+        await desk.advance(reason="all the same", force=True)
+
+        left = next(one for one in (await desk.status()).unmet if "has to last" in one)
+        assert 3500 < int(left.split("; ")[1].split(" s")[0]) <= 3600
 
 
 async def test_counts_that_cannot_be_told_are_kept_as_one_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
