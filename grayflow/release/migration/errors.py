@@ -7,8 +7,8 @@ What a migration raises, grouped by what is true afterwards.
         ├── RowExistsError        an insert of a row that there is; nothing was written
         ├── StaleStageError       this process does not know the stage; nothing was written
         ├── StageRefusedError     the stage cannot be changed now; nothing was changed
-        ├── MigrationBusyError             somebody else is at it; nothing was done
-        ├── NotAnnouncedError          a write could not be announced; nothing was written
+        ├── MigrationBusyError    somebody else is at it; what was done before stays
+        ├── NotAnnouncedError     a write could not be announced; nothing was written
         └── MirrorWriteError      the one store has the write, the other does not yet
 """
 
@@ -73,7 +73,7 @@ class StageRefusedError(MigrationError):
 
 
 class MigrationBusyError(MigrationError):
-    """Somebody else is doing it; nothing was done here."""
+    """Somebody else is doing it, or has taken over; what was done here before stays, and is harmless."""
 
 
 class NotAnnouncedError(MigrationError):

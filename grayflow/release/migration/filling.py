@@ -67,6 +67,12 @@ class Filling(Seated[R]):
             rate: Keys a second on average.
             repair: False only looks. Else what was given up is repaired again, too.
             progress: Called with the number of keys done.
+
+        Raises:
+            StageRefusedError: at `off` and `complete` the stores need not agree.
+            StoreError: the board does not answer. What a store raises, this raises, and nothing is recorded.
+
+        Cancellation: what was repaired stays so, and nothing is recorded; the next run begins anew.
         """
         engine, (batch, rate) = self._open(), paced(batch, rate)
         past = await self._past(engine)
@@ -92,7 +98,22 @@ class Filling(Seated[R]):
         return await engine.repairer.look(now=at_once)
 
     async def backcopy(self, *, batch: int = 500, rate: float = 2000.0, progress: Progress | None = None) -> int:
-        """Copy rows that are only in the new store to the old one, for a full return; return how many were copied."""
+        """
+        Copy rows that are only in the new store to the old one, for a full return; return how many were copied.
+
+        Rows may be written meanwhile. What is inserted before the migration is at `off` is in the new store alone
+        again: run it at `off`, or once more there.
+
+        Args:
+            batch: Rows at once.
+            rate: Rows a second on average.
+            progress: Called with the number of rows copied.
+
+        Raises:
+            NotAnnouncedError: the board did not take an announcement. What a store raises, this raises.
+
+        Cancellation: what was copied stays; the next run passes over it.
+        """
         engine, (batch, rate) = self._open(), paced(batch, rate)
         new, pace = engine.pair.store(Side.NEW), Pace(engine.flags.clock, rate)
         copied, after = 0, None
