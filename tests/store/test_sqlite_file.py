@@ -76,6 +76,18 @@ async def settled(path: Path) -> None:
             await checkpoint()
 
 
+async def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "flags.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        made = threading.Timer(0.2, other.rollback)
+        made.start()
+        async with SQLiteStore(path) as store:
+            await store.init()
+            assert (await store.load()).flags == {}
+        made.join()
+
+
 async def test_a_reader_makes_no_file(path: Path) -> None:
     async with SQLiteStore(path) as store:
         with pytest.raises(NotInitializedError, match="no data at ") as caught:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep  # noqa: TID251 - in the thread of the store, whose time it is
 from urllib.parse import quote
 
 from grayflow.errors import (
@@ -28,6 +29,9 @@ __all__ = ["File", "transaction", "translate"]
 
 Signature = tuple[int, int, int, int]
 """Device, inode, size and time of the last modification."""
+
+_AGAIN_S = 0.02
+"""Between two attempts to make a file that others make as well."""
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "another process was writing for too long; try again, or look for one that hangs",
@@ -124,6 +128,18 @@ class File:
 
     def create(self) -> None:
         """Make the file and its tables where there are none; leave those of others alone."""
+        give_up = monotonic() + self._busy_timeout
+        while True:
+            try:
+                return self._create()
+            except sqlite3.OperationalError as error:
+                # SQLite 3.40: two that begin to use the log at once are not made to wait, lest they wait for each
+                # other; one is refused on the spot, whatever `busy_timeout` says.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() >= give_up:
+                    raise
+                sleep(_AGAIN_S)
+
+    def _create(self) -> None:
         self._look()
         connection = self._connect("rwc")
         try:
