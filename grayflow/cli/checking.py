@@ -19,6 +19,7 @@ from grayflow.core.findings import Finding
 from grayflow.core.flag import Flag, Segment
 from grayflow.core.lint import lint as findings_of
 from grayflow.errors import InvalidFlagError, Problem
+from grayflow.release.migration.rules import Stage
 
 __all__ = ["doctor", "lint"]
 
@@ -29,6 +30,8 @@ ContextName = Annotated[
     ),
 ]
 
+_STAGES = {stage.value for stage in Stage}
+"""What the flag of a migration serves, one after the other: by its variants it is known among others."""
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
@@ -49,7 +52,14 @@ async def lint(
     context_type, foreign = context_type_named(context), extensions_named(extensions)
     flags, segments, broken = _in_file(file) if file is not None else await _in_store(session)
     with session.working(f"looking at {counted(len(flags) + len(segments), 'document')}"):
-        found = findings_of(flags, segments, context_type=context_type, extensions=foreign, now=SystemClock().now())
+        found = findings_of(
+            flags,
+            segments,
+            context_type=context_type,
+            extensions=foreign,
+            now=SystemClock().now(),
+            staged={flag.key for flag in flags if set(flag.variants) == _STAGES},
+        )
     found = (*map(_finding, broken), *found)
     if as_json:
         session.json(found)

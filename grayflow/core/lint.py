@@ -5,7 +5,7 @@ The parts: what a document says by itself (`lint_rules.py`), what it says about 
 names what a context holds (`lint_names.py`), and whether somebody looks after it (`lint_care.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from grayflow.core.context import Context, field_names
 from grayflow.core.extensions import Extensions
@@ -27,6 +27,7 @@ def lint(
     context_type: type[Context] | None = None,
     extensions: Extensions | None = None,
     now: int | None = None,
+    staged: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """
     Return what is wrong or odd with a flag set: flags in the given order, then segments.
@@ -40,6 +41,7 @@ def lint(
             that every context has.
         extensions: The foreign hashes and operators that the service has.
         now: Nanoseconds since the epoch. Without it nothing is said about dates.
+        staged: Keys of flags that serve one variant after the other: those whose turn is not now are not unused.
     """
     all_flags, all_segments = tuple(flags), tuple(segments)
     extensions = extensions or Extensions()
@@ -51,7 +53,7 @@ def lint(
         if isinstance(document, Flag):
             if document.archived:
                 continue
-            found += [*rules(document), *care(document, now)]
+            found += [*rules(document, staged=document.key in staged), *care(document, now)]
         found += [*tests(document), *names(document), *refers(document)]
         found += [error(document, "degraded", *place) for place in degradations(document, extensions)]
     return tuple(found)

@@ -34,12 +34,13 @@ def _never(condition: Condition) -> str:
     return ""
 
 
-def rules(flag: Flag) -> Iterator[Finding]:
-    """Find what the rules, targets and dates of one flag do not do."""
+def rules(flag: Flag, *, staged: bool = False) -> Iterator[Finding]:
+    """Find what the rules, targets and dates of one flag do not do; `staged`: each variant has its turn."""
     yield from _unreachable(flag)
     yield from _each_rule(flag)
     yield from _never_nested(flag)
-    yield from _unused_variants(flag)
+    if not staged:
+        yield from _unused_variants(flag)
     yield from _targets(flag)
     start, end = flag.effective_at, flag.expires_at
     if start is not None and end is not None and start >= end:

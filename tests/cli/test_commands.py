@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from grayflow.release.migration.compass import stage_flag
+from grayflow.release.migration.rules import Stage
 from tests.cli.kit import Cli
 
 # Switch
@@ -495,6 +498,15 @@ def test_lint_reads_files_and_tells_what_cannot_be_read(cli: Cli):
 
     assert "error: flag 'x', rules[0].serve: there is no variant 'onn'" in cli("lint", name, code=1).out
     assert cli.json("lint", name, code=1)[0]["code"] == "unreadable"
+
+
+def test_lint_takes_the_stages_of_a_migration_for_what_they_are(cli: Cli):
+    cli.put(msgspec.to_builtins(stage_flag("orders", Stage.SHADOW)))
+    cli.put({"key": "x", "kind": "string", "variants": {"off": "o", "live": "l"}, "off": "off", "otherwise": "off"})
+
+    assert {(one["key"], one["path"]) for one in cli.json("lint") if one["code"] == "unused-variant"} == {
+        ("x", "variants.live")
+    }
 
 
 def test_lint_knows_the_fields_of_a_service(cli: Cli, monkeypatch: pytest.MonkeyPatch):

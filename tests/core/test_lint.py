@@ -118,6 +118,11 @@ class TestRules:
     def test_variants_that_nothing_serves_are_unused(self):
         assert found(flag("f", **{**TEXT, "otherwise": None})) == {("unused-variant", "f", "variants.b")}
 
+    def test_variants_that_have_their_turns_are_not_unused(self):
+        turns, other = flag("f", **{**TEXT, "otherwise": None}), flag("g", **{**TEXT, "otherwise": None})
+
+        assert found(turns, other, staged={"f"}) == {("unused-variant", "g", "variants.b")}
+
     @pytest.mark.parametrize(
         "use",
         [
