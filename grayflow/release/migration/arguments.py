@@ -7,10 +7,12 @@ from grayflow.release.migration.setup import Limits, Terms
 from grayflow.store.given import refused, seconds
 
 __all__ = [
+    "check_apart",
     "check_functions",
     "check_migration_name",
     "check_word",
     "checked_limits",
+    "checked_place",
     "checked_store",
     "checked_terms",
     "paced",
@@ -45,6 +47,27 @@ def checked_store(what: str, store: Any) -> Any:
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
         raise refused(what, store, f"give an object with the methods of MigrationStore{lacks}")
     return store
+
+
+def check_apart(old: Any, new: Any) -> None:
+    """Refuse one store in both places: rows would be mirrored onto themselves."""
+    if old is new:
+        raise refused("new", new, "give another store than old")
+
+
+def checked_place(cursor: Any) -> tuple[Any, str] | None:
+    """
+    Return where a page begins; it may have been through JSON.
+
+    Raises:
+        ConfigurationError: it is no `Page.cursor`.
+    """
+    if cursor is None:
+        return None
+    fits = isinstance(cursor, tuple | list) and len(cursor) == 2 and isinstance(cursor[1], str)
+    if not fits:
+        raise refused("cursor", cursor, "give Page.cursor of the page before, or None for the first")
+    return cursor[0], cursor[1]
 
 
 def check_word(what: str, given: Any, *allowed: str) -> None:

@@ -10,6 +10,7 @@ from grayflow.client.client import Client
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore, Place
 from grayflow.release.migration.arguments import (
+    check_apart,
     check_functions,
     check_migration_name,
     check_word,
@@ -120,6 +121,9 @@ class Migration(Filling[R], Moving[R]):
         check_word("mirror", mirror, "copy", "replay")
         check_word("on_mirror_failure", on_mirror_failure, "record", "fail", "compensate")
         check_functions(row_key=row_key, route_by=route_by, version=version, same=same)
+        if order is not None:
+            check_functions(order=order)
+        check_apart(old, new)
         setup: Setup[R] = Setup(
             name,
             {Side.OLD: checked_store("old", old), Side.NEW: checked_store("new", new)},

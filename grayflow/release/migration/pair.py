@@ -1,10 +1,12 @@
 """The two stores as one thing: looks at both copies of a row, and brings them together."""
 
 from collections.abc import Awaitable
+from inspect import isawaitable
 from typing import Generic, TypeVar
 
 import anyio
 
+from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore
 from grayflow.release.migration.rules import Mirror, Side
 from grayflow.release.migration.settling import Copy, settlement
@@ -39,7 +41,13 @@ class Pair(Generic[R]):
 
         Raises:
             TimeoutError: it took too long; it may have done its work.
+            ConfigurationError: the method is not async.
         """
+        if not isawaitable(call):
+            raise ConfigurationError(
+                f"a store of migration {self._setup.name!r} returned {type(call).__name__} where it has to be awaited; "
+                "make the methods of MigrationStore async"
+            )
         with anyio.fail_after(self._setup.limits.call_s):
             return await call
 

@@ -15,6 +15,7 @@ import msgspec
 from grayflow.client.client import Client
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import Place
+from grayflow.release.migration.arguments import checked_place
 from grayflow.release.migration.compass import Compass, Standing
 from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Side, Stage, authority, lists_from, needs_gray, needs_probe, reading
@@ -114,13 +115,13 @@ class Reader(Generic[R]):
         """Return a page of rows; see `Migration.list`."""
         if limit < 1:
             raise ConfigurationError(f"limit is {limit}; give at least 1")
+        last = checked_place(cursor)
         with self._flags.scope():
             standing = self._compass.standing()
             sides = lists_from(standing.stage, self._setup.terms.profile)
             for side in sides:
                 self._note(standing, side)
             streams = [_Stream(self._pair, self._setup, side, query, limit + 1) for side in sides]
-            last = None if cursor is None else (cursor[0], cursor[1])  # it may have been through JSON
             return await self._merged(streams, standing, last, limit, allow_partial=allow_partial)
 
     async def _merged(

@@ -1,11 +1,11 @@
 """
 Compares the two stores key by key, and brings together what differs.
 
-Both are scanned in key order and merged. What seems to differ is looked at again, since most of it is a write that was
-on its way; what still differs counts, is repaired, and is reported.
+Both are scanned in key order and merged. What seems to differ is looked at again, a batch at a time, since most of it
+is a write that was on its way; what still differs counts, is repaired, and is reported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 from grayflow.clock import Clock
@@ -23,6 +23,8 @@ R = TypeVar("R")
 _LOOKS = 3
 _BETWEEN_LOOKS_S = 0.05
 _NAMED = 20
+_FINE = frozenset({"equal", "only_new"})
+"""Verdicts that need nothing to be done."""
 
 
 class _Scan(Generic[R]):
@@ -75,6 +77,7 @@ class Reconciliation(Generic[R]):
         """Compare everything; see `Migration.reconcile`."""
         scans = {side: _Scan(self._pair, self._setup, side, batch) for side in Side}
         pace, tally = Pace(self._clock, rate), _Tally()
+        doubtful: list[str] = []
         while True:
             heads = {side: head for side, scan in scans.items() if (head := await scan.head()) is not None}
             if not heads:
@@ -83,40 +86,44 @@ class Reconciliation(Generic[R]):
             rows = {side: head[1] for side, head in heads.items() if head[0] == key}
             for side in rows:
                 scans[side].drop()
-            await self._judge(key, rows, tally, repair=repair)
+            if len(rows) < 2 or not self._same(rows[Side.OLD], rows[Side.NEW]):
+                doubtful.append(key)
             tally.rows += 1
             if tally.rows % batch == 0:
+                await self._judge(doubtful, tally, repair=repair)
+                doubtful.clear()
                 await pace.spend(batch)
                 if progress is not None:
                     progress(tally.rows)
+        await self._judge(doubtful, tally, repair=repair)
         if progress is not None:
             progress(tally.rows)
         return await self._kept(began, tally)
 
-    async def _judge(self, key: str, rows: dict[Side, R], tally: _Tally, *, repair: bool) -> None:
-        if len(rows) == 2 and self._same(rows[Side.OLD], rows[Side.NEW]):
-            return
-        verdict = await self._verdict(key)
-        tally.only_new += verdict == "only_new"
-        if verdict in {"equal", "only_new"}:
-            return
-        tally.differing += 1
-        tally.only_old += verdict == "only_old"
-        if verdict == "conflict" and len(tally.conflicts) < _NAMED:
-            tally.conflicts.append(key)
-        if repair:
-            await self._pair.settle(key)
-            tally.repaired += await self._verdict(key) in {"equal", "only_new"}
+    async def _judge(self, keys: Collection[str], tally: _Tally, *, repair: bool) -> None:
+        verdicts = await self._verdicts(keys)
+        wrong = [key for key, verdict in verdicts.items() if verdict not in _FINE]
+        tally.only_new += sum(verdict == "only_new" for verdict in verdicts.values())
+        tally.only_old += sum(verdict == "only_old" for verdict in verdicts.values())
+        tally.differing += len(wrong)
+        conflicts = [key for key in wrong if verdicts[key] == "conflict"]
+        tally.conflicts += conflicts[: _NAMED - len(tally.conflicts)]
+        if repair and wrong:
+            for key in wrong:
+                await self._pair.settle(key)
+            tally.repaired += sum(verdict in _FINE for verdict in (await self._verdicts(wrong)).values())
 
-    async def _verdict(self, key: str) -> str:
-        """Look at a row until its copies agree, or long enough."""
-        verdict = await self._look(key)
-        for _ in range(_LOOKS - 1):
-            if verdict in {"equal", "only_new"}:
-                break
-            await self._clock.sleep(_BETWEEN_LOOKS_S)
-            verdict = await self._look(key)
-        return verdict
+    async def _verdicts(self, keys: Collection[str]) -> dict[str, str]:
+        """Look at rows until their copies agree, or often enough; the pauses are for all of them together."""
+        verdicts: dict[str, str] = {}
+        left = list(keys)
+        for look in range(_LOOKS):
+            if look and left:
+                await self._clock.sleep(_BETWEEN_LOOKS_S)
+            for key in left:
+                verdicts[key] = await self._look(key)
+            left = [key for key in left if verdicts[key] not in _FINE]
+        return verdicts
 
     async def _look(self, key: str) -> str:
         (old, old_row), (new, new_row) = await self._pair.look(Side.OLD, key), await self._pair.look(Side.NEW, key)

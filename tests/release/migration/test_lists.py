@@ -192,7 +192,7 @@ async def test_a_list_without_any_store_fails_whatever_is_allowed(bench: Bench) 
             await orders.list(partial="allow")
 
 
-@pytest.mark.parametrize("options", [{"limit": 0}, {"partial": "perhaps"}])
+@pytest.mark.parametrize("options", [{"limit": 0}, {"partial": "perhaps"}, {"cursor": "x"}, {"cursor": (1, 2)}])
 async def test_what_cannot_be_asked_for_is_refused(bench: Bench, options: dict[str, Any]) -> None:
     async with bench.running("dualwrite") as orders:
         with pytest.raises(ConfigurationError):

@@ -7,10 +7,12 @@ import anyio
 import pytest
 
 from grayflow import Client, MemoryStore
+from grayflow.clock import SystemClock
 from grayflow.release.migration.backfilling import Backfill
 from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
 from grayflow.release.migration.ledger import BACKFILL
 from grayflow.release.migration.past import read_past
+from grayflow.release.migration.reconciling import Reconciliation
 from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Stage
 from tests.release.migration.bench import Bench, make, of, order, until
@@ -401,3 +403,26 @@ async def test_rows_that_are_only_in_the_new_store_can_be_copied_back(bench: Ben
         assert await orders.get(of("k")) == order("k")
 
     assert await bench.rows("old") == {"k": order("k")}
+
+
+class Pauses(SystemClock):
+    """Counts the pauses."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.taken += 1
+        await super().sleep(0)
+
+
+async def test_rows_that_differ_are_looked_at_again_together(bench: Bench) -> None:
+    await bench.seed(old=rows(250, store_id="s1"), new=rows(250, store_id="s2"))
+    clock = Pauses()
+
+    async with bench.running("dualwrite") as orders:
+        reconciliation = Reconciliation(orders._setup, orders._open().ledger, clock)
+        found = await reconciliation.run(0, 100, math.inf, None, repair=False)
+
+    assert (found.rows, found.differing, len(found.conflicts)) == (250, 250, 20)
+    assert clock.taken == 3 * 2

@@ -312,6 +312,7 @@ async def test_a_migration_is_used_inside_of_its_block(flags: Client) -> None:
         ({"mirror": "x"}, "mirror is 'x'"),
         ({"on_mirror_failure": "ignore"}, "on_mirror_failure is 'ignore'"),
         ({"version": 3}, "version is 3"),
+        ({"order": 3}, "order is 3"),
         ({"max_mismatch": 2}, "max_mismatch is 2"),
         ({"soak": -1}, "soak is -1"),
         ({"repair_attempts": 0}, "repair_attempts is 0"),
@@ -320,6 +321,26 @@ async def test_a_migration_is_used_inside_of_its_block(flags: Client) -> None:
 def test_what_cannot_be_used_is_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         make(SqliteOrders(":memory:"), SqliteOrders(":memory:"), **options)
+
+
+def test_one_store_in_both_places_is_refused() -> None:
+    store = SqliteOrders(":memory:")
+    with pytest.raises(ConfigurationError, match="give another store than old"):
+        make(store, store)
+
+
+class Synchronous(SqliteOrders):
+    """A store somebody forgot to make async."""
+
+    def get(self, key: str) -> Any:
+        return None
+
+
+async def test_a_store_that_cannot_be_awaited_is_told_so(flags: Client) -> None:
+    orders = make(Synchronous(":memory:"), SqliteOrders(":memory:"))
+    async with orders.running(flags):
+        with pytest.raises(ConfigurationError, match="make the methods of MigrationStore async"):
+            await orders.get(of("k"))
 
 
 def test_a_store_that_lacks_a_verb_is_refused() -> None:
