@@ -65,6 +65,14 @@ class HookRunner:
         except Exception as error:  # noqa: BLE001 - counted and logged; the caller goes on
             raise self.failed(name, Raised(error)) from None
 
+    def misgiven(self, name: str, why: str) -> None:
+        """Count and log that something that was given for one call is of no use; `why` quotes no value."""
+        self._tally.harness(name)
+        if (name, "") not in self._told:
+            self._told.add((name, ""))
+            text = "%s of parallel run %r cannot be used: %s; callers notice nothing, the next ones are only counted"
+            log.warning(text, name, self._run, why)
+
     def failed(self, name: str, heard: Raised | Late) -> HookError:
         """Count and log an error; return what to raise."""
         self._tally.harness(name)

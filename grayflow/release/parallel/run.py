@@ -25,6 +25,7 @@ from grayflow.release.parallel.shadow import in_shadow
 from grayflow.release.parallel.stage import Stage
 from grayflow.release.parallel.tally import ParallelCounts, Tally
 from grayflow.release.running import Running
+from grayflow.release.switch.interface import Kind
 from grayflow.release.switch.switch import ImplementationSwitch
 from grayflow.store.given import Duration, refused
 
@@ -177,7 +178,8 @@ class ParallelRun(Generic[T]):
 
         Args:
             control: What answers.
-            candidates: What is compared with it, by name. They have to be harmless: reads.
+            candidates: What is compared with it, by name. They have to be harmless: reads. Anything else than functions
+                by their names is logged and counted, and the control alone answers.
             args: For all of them.
             kwargs: Likewise.
             context: Who the flag is decided for; the scope's if left out. From memory: an attribute that only a
@@ -214,11 +216,13 @@ class ParallelRun(Generic[T]):
             safe: Names of members that only read.
 
         Raises:
-            ConfigurationError: there is no such variant, or no such member.
+            ConfigurationError: there is no such variant, or no such member, or the control lacks a method.
         """
         if not isinstance(switch, ImplementationSwitch):
             raise refused("switch", switch, "give an ImplementationSwitch")
         names = _variants(switch, candidates)
+        if control is not None:
+            _check_control(switch, control)
         return compared_proxy(
             switch,
             switch.proxy() if control is None else control,
@@ -275,9 +279,13 @@ class ParallelRun(Generic[T]):
             return None
         try:
             self._tally.note("sampled")
-            case = Case(dict(candidates()), args, kwargs, stage.decided(context))
+            given: Any = candidates()
+            if why := _no_functions(given):
+                stage.runner.misgiven("candidates", why)
+                return None
+            case = Case(dict(given), args, kwargs, stage.decided(context))
             invited = stage.invited(case) if self._compares(stage, case) else ()
-        except Exception as error:  # noqa: BLE001 - candidates that are no mapping of functions; the control answers
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with candidates; the control answers
             stage.runner.failed("candidates", Raised(error))
             return None
         return Caller(stage, stage.running, invited, control, args, kwargs) if invited else None
@@ -308,6 +316,24 @@ class ParallelRun(Generic[T]):
         if stage is not None and self._stage is not None:
             raise LifetimeError(f"parallel run {self.name!r} is running already; make another one")
         self._stage = stage
+
+
+def _no_functions(given: Any) -> str:
+    """Return why these are no candidates, empty if they are some; without their values, which may be a customer's."""
+    if not isinstance(given, Mapping):
+        return f"they are of type {type(given).__name__}; give {{name: function}}"
+    wrong = (f"{name!r:.100} is of type {type(one).__name__}" for name, one in given.items() if not callable(one))
+    found = next(wrong, None)
+    return "" if found is None else f"{found}; give a function"
+
+
+def _check_control(switch: ImplementationSwitch[Any], given: Any) -> None:
+    """Refuse what cannot answer; attributes are not looked at: an object that is not open yet may not have them."""
+    methods = (name for name, member in switch.interface.members.items() if member.kind is not Kind.ATTRIBUTE)
+    lacking = [name for name in methods if not callable(getattr(given, name, None))]
+    if isinstance(given, type) or lacking:
+        remedy = f"give an object of {switch.interface.name}, or leave it out for the switch's proxy"
+        raise refused("control", given, remedy + (f" (there is no {lacking[0]!r})" if lacking else ""))
 
 
 def _variants(switch: ImplementationSwitch[Any], given: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from grayflow.core.decision import Decision, ErrorCode, Reason
 from grayflow.core.flag import Flag, Split
 from grayflow.core.liveness import live
 
-__all__ = ["Choice", "Selection", "SelectionReason", "choose_variant", "reachable"]
+__all__ = ["Choice", "Selection", "SelectionReason", "choose_variant", "named", "reachable"]
 
 S_co = TypeVar("S_co", covariant=True)
 
@@ -74,7 +74,7 @@ def choose_variant(decision: Decision, known: Container[str], default: str, *, h
         default: The one that serves where nothing else can.
         has_unit: Whether the context has what the switch decides by.
     """
-    name = _named(decision)
+    name = named(decision)
     if decision.reason is not Reason.OVERRIDE and (not has_unit or decision.error is ErrorCode.TARGETING_KEY_MISSING):
         return Choice(variant=default, reason=SelectionReason.NO_UNIT, decision=decision)
     if name is None:
@@ -84,7 +84,7 @@ def choose_variant(decision: Decision, known: Container[str], default: str, *, h
     return Choice(variant=name, reason=SelectionReason.DECIDED, decision=decision)
 
 
-def _named(decision: Decision) -> str | None:
+def named(decision: Decision) -> str | None:
     """Return the variant; an override has a value only, and that names one."""
     if decision.variant is not None or decision.reason is not Reason.OVERRIDE:
         return decision.variant

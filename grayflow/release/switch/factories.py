@@ -28,7 +28,7 @@ class Factory:
         interface: What is asked of it.
 
     Raises:
-        ConfigurationError: it can be seen that what it opens is no implementation.
+        ConfigurationError: it can be seen that what it opens is no implementation, or that it cannot be called.
     """
 
     def __init__(self, variant: str, given: Any, interface: Interface) -> None:
@@ -37,8 +37,10 @@ class Factory:
         self._is_open = not _makes(given) and not (callable(given) and interface.lacks(given))
         if self._is_open:
             self.check(given)
-        elif (opened := _opened_class(given)) is not None and opened is not interface.declared:
+            return
+        if (opened := _opened_class(given)) is not None and opened is not interface.declared:
             self._refuse(opened.__qualname__, interface.refusals(opened))
+        _check_call(variant, given)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Any]:
@@ -81,6 +83,26 @@ def checked_factory(variant: Any, given: Any, interface: Interface) -> Factory:
     if not (isinstance(variant, str) and variant):
         raise ConfigurationError(f"{variant!r:.100} names no variant; give the name that the flag serves")
     return Factory(variant, given, interface)
+
+
+def _check_call(variant: str, given: Any) -> None:
+    """Refuse a factory that cannot be called without arguments."""
+    function = given.__func__ if inspect.ismethod(given) else given
+    try:
+        # What other decorators wrap may get its arguments from them; the one of `contextlib` passes on what it gets.
+        inner = inspect.unwrap(function, stop=lambda one: not _is_of_contextlib(one))
+        signature = inspect.signature(inner, follow_wrapped=False)
+    except (TypeError, ValueError):  # built in, without a signature that could be looked at
+        return
+    try:
+        signature.bind(*((given.__self__,) if inspect.ismethod(given) else ()))
+    except TypeError as error:
+        text = f"the factory of variant {variant!r} is called without arguments, and takes some: {error}"
+        raise ConfigurationError(f"{text}; give lambda: factory(...), or functools.partial") from None
+
+
+def _is_of_contextlib(function: Any) -> bool:
+    return getattr(function, "__globals__", {}).get("__name__") == "contextlib"
 
 
 def _makes(given: Any) -> bool:

@@ -7,6 +7,7 @@ that goes on, or as the default) is opened again, and closed once nobody has ask
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -21,7 +22,7 @@ from grayflow.core.flag import By, Flag
 from grayflow.core.liveness import boundary
 from grayflow.errors import LifetimeError, UnopenedError
 from grayflow.release.running import Running
-from grayflow.release.switch.choice import Choice, SelectionReason, choose_variant, reachable
+from grayflow.release.switch.choice import Choice, SelectionReason, choose_variant, named, reachable
 from grayflow.release.switch.instance import Instance, Use
 from grayflow.release.switch.slot import Slot
 from grayflow.replica.waiting import pause
@@ -29,6 +30,8 @@ from grayflow.replica.waiting import pause
 __all__ = ["Held", "Rack"]
 
 S = TypeVar("S")
+
+log = logging.getLogger("grayflow.release")
 
 _LINGER_S = 60.0
 """What the flag cannot serve, and was opened all the same, is closed after it has not been used for so long."""
@@ -103,6 +106,7 @@ class Rack(Generic[S]):
         self._wake = anyio.Event()
         self._loop = asyncio.get_running_loop()
         self._reached: frozenset[str] = frozenset()
+        self._unknown: set[str | None] = set()
 
     # The part that runs
 
@@ -177,7 +181,19 @@ class Rack(Generic[S]):
         """Choose for a context, that of this place if it is `None`, from memory; or by a decision that was made."""
         if decision is None:
             decision = self._flags.peek_decision(self._flag, context)
-        return choose_variant(decision, self.slots, self.default, has_unit=self._by is None or self._has_unit(context))
+        has_unit = self._by is None or self._has_unit(context)
+        choice = choose_variant(decision, self.slots, self.default, has_unit=has_unit)
+        if choice.reason is SelectionReason.UNKNOWN_VARIANT:
+            self._tell_unknown(named(decision))
+        return choice
+
+    def _tell_unknown(self, variant: str | None) -> None:
+        """Warn of a variant without an implementation, once: somebody waits for a release that goes to nobody."""
+        if variant not in self._unknown:
+            self._unknown.add(variant)
+            known = ", ".join(map(repr, self.slots))
+            text = "flag %r serves %r, for which its switch has no implementation (it has %s); %r serves instead"
+            log.warning(text, self._flag, variant, known, self.default)
 
     async def choose_slowly(self) -> Choice:
         """Do the same with attributes that have to be fetched."""

@@ -91,9 +91,10 @@ class ImplementationSwitch(Generic[S]):
         random: Draws from `[0, 1)`, for jitter; for tests.
 
     Raises:
-        ConfigurationError: an argument cannot be used, or what a factory opens does not implement the interface: a
-            member is missing, synchronous where it has to be awaited, or does not take the same calls. Where
-            a factory does not say what it opens, that is looked at when it is opened, and counts as its failure.
+        ConfigurationError: an argument cannot be used, such as a factory that needs arguments; or what a factory
+            opens does not implement the interface: a member is missing, synchronous where it has to be awaited, or
+            does not take the same calls. Where a factory does not say what it opens, that is looked at when it is
+            opened, and counts as its failure.
     """
 
     def __init__(  # noqa: PLR0913 - each has a default, and one place to look is worth more than few
@@ -174,8 +175,7 @@ class ImplementationSwitch(Generic[S]):
         Raises:
             ConfigurationError: there is no such variant.
         """
-        if variant not in self._factories:
-            raise refused("variant", variant, f"name one of {', '.join(map(repr, self._factories))}")
+        self._check_variant(variant)
         return self._proxy(variant)
 
     def choose(self, context: AnyContext = None) -> Selection[S]:
@@ -231,8 +231,18 @@ class ImplementationSwitch(Generic[S]):
         return Chosen(self._seat)
 
     def fixed(self, variant: str) -> Route:
-        """Return the way to one variant; for what is built upon switches."""
+        """
+        Return the way to one variant; for what is built upon switches.
+
+        Raises:
+            ConfigurationError: there is no such variant.
+        """
+        self._check_variant(variant)
         return Fixed(self._seat, variant)
+
+    def _check_variant(self, given: Any) -> None:
+        if not isinstance(given, str) or given not in self._factories:
+            raise refused("variant", given, f"name one of {', '.join(map(repr, self._factories))}")
 
     def _proxy(self, variant: str | None) -> S:
         if variant not in self._proxies:

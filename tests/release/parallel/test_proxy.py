@@ -242,6 +242,8 @@ async def test_outside_of_the_switchs_block_it_raises_as_the_switch_does():
         ({"candidates": "on"}, "candidates is 'on'; name some of"),
         ({"candidates": None}, "candidates is None; name some of"),
         ({"safe": ["gone"]}, "'gone'"),
+        ({"control": 3}, "control is 3; give an object of Shelf, or leave it out for the switch's proxy"),
+        ({"control": Side}, "control is the class Side; give an object of Shelf"),
     ],
 )
 def test_what_does_not_exist_is_refused(options: dict[str, Any], told: str):

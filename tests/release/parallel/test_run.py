@@ -87,6 +87,25 @@ class TestTheCaller:
             await run.idle()
             assert run.counts.in_flight == 0
 
+    @pytest.mark.parametrize(
+        ("candidates", "why"),
+        [
+            ([1], "they are of type list; give {name: function}"),
+            (None, "they are of type NoneType; give {name: function}"),
+            ({"old": answers(1), "new": 3}, "'new' is of type int; give a function"),
+        ],
+    )
+    async def test_is_not_told_what_is_wrong_with_candidates_but_the_log_is(
+        self, candidates: Any, why: str, caplog: pytest.LogCaptureFixture
+    ):
+        with caplog.at_level(logging.WARNING, "grayflow.release"):
+            async with Bench().running() as run:
+                assert [await run(control=answers(1), candidates=candidates) for _ in range(2)] == [1, 1]
+
+        (record,) = caplog.records
+        assert f"candidates of parallel run 'users' cannot be used: {why}; callers notice nothing" in record.message
+        assert run.counts.harness_errors == {"candidates": 2}
+
     async def test_may_change_what_it_got(self):
         gate = anyio.Event()
 

@@ -285,6 +285,54 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(options: dict[str, Any],
     assert words in str(caught.value)
 
 
+class Addressed(Good):
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @classmethod
+    @asynccontextmanager
+    async def open_at(cls, url: str) -> AsyncIterator[Self]:
+        yield cls(url)
+
+
+@asynccontextmanager
+async def open_at(url: str) -> AsyncIterator[Good]:
+    yield Addressed(url)
+
+
+@pytest.mark.parametrize(
+    "factory", [Addressed, Addressed.open_at, open_at, lambda url, port=1: Addressed(f"{url}:{port}")]
+)
+def test_a_factory_that_needs_arguments_is_refused(factory: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        switch_to(factory)
+
+    assert str(caught.value) == (
+        "the factory of variant 'on' is called without arguments, and takes some: missing a required argument: 'url'; "
+        "give lambda: factory(...), or functools.partial"
+    )
+
+
+@functools.wraps(open_at)
+def injected() -> AbstractAsyncContextManager[Good]:
+    return open_at("memory://")
+
+
+class Unsigned:
+    __signature__ = "nobody can read this"
+
+    def __call__(self) -> AbstractAsyncContextManager[Good]:
+        return open_at("memory://")
+
+
+@pytest.mark.parametrize("factory", [partial(open_at, "memory://"), lambda: Addressed("u"), injected, Unsigned()])
+async def test_a_factory_that_can_be_called_without_arguments_is_taken(flags: Client, factory: Any) -> None:
+    switch = switch_to(factory)
+    async with switch.running(flags):
+        assert await switch.proxy_of("on").get("k", "default") == "default"
+        assert switch.status.variants["on"].open
+
+
 def test_only_a_client_decides() -> None:
     with pytest.raises(ConfigurationError, match=r"give the grayflow\.Client"):
         switch_to(Good).running("redis://localhost")  # type: ignore[arg-type]

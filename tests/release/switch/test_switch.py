@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from grayflow import Admin, Client, Context, LifetimeError, MemoryStore, UnopenedError
+from grayflow import Admin, Client, ConfigurationError, Context, LifetimeError, MemoryStore, UnopenedError
 from grayflow.clock import SystemClock
 from grayflow.release import ImplementationSwitch, SelectionReason
 from grayflow.testing import FakeClock
@@ -191,6 +191,32 @@ async def test_where_the_flag_names_nothing_that_could_serve_the_default_does(
         assert (chosen.variant, chosen.reason) == ("off", reason)
         assert await chosen.implementation.get("k") == "old"
         assert await switch.proxy().get("k") == "old"
+
+
+async def test_a_variant_without_an_implementation_is_told_once(
+    admin: Admin, flags: Client, sides: Sides, caplog: pytest.LogCaptureFixture
+) -> None:
+    variants = {"on": True, "off": False, "third": True}
+    saved = await admin.put({"key": "notes", "enabled": True, "variants": variants, "otherwise": "third"})
+    await flags.wait_for(saved.token, timeout=PATIENCE_S)
+    switch = switch_of(sides)
+    with caplog.at_level(logging.WARNING, "grayflow.release"):
+        async with switch.running(flags):
+            for _ in range(3):
+                switch.choose()
+                await switch.proxy().get("k")
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "flag 'notes' serves 'third', for which its switch has no implementation (it has 'off', 'on'); "
+        "'off' serves instead"
+    )
+
+
+@pytest.mark.parametrize("way", ["fixed", "proxy_of"])
+def test_a_way_to_a_variant_that_does_not_exist_is_refused_at_once(sides: Sides, way: str) -> None:
+    with pytest.raises(ConfigurationError, match="variant is 'nope'; name one of 'off', 'on'"):
+        getattr(switch_of(sides), way)("nope")
 
 
 async def test_a_choice_stays_with_its_implementation_whatever_the_flag_says_later(
