@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from grayflow.admin import Admin, ImportReport, Saved
 from grayflow.admin.checks import canonical, model_of
 from grayflow.admin.formats import ENDINGS, Found, TextFormat, format_of, read_text
+from grayflow.admin.moving.recognising import recognised
 from grayflow.admin.reading import export_text
 from grayflow.cli.examination import snapshot_of
 from grayflow.cli.exits import Exit, exit_of
@@ -225,6 +226,8 @@ async def import_(  # noqa: PLR0913 - each is an option of the command
         session.json(import_shape(report) | ({} if moved is None else {"remarks": remark_shapes(moved.remarks)}))
     else:
         _tell_import(session, report)
+    if moved is None and report.problems and (system := recognised(given, as_format)) is not None:
+        session.note(f"it looks like another system's export; import it with --from {system}")
     if held_back:
         session.note(held_back, "error")
     if report.stopped is not None:

@@ -176,6 +176,28 @@ def test_what_is_no_export_is_refused_in_words(store: Cli, text: str):
     assert keys(store) == ["mine"]
 
 
+@pytest.mark.parametrize(
+    ("export", "system"),
+    [
+        ({"version": 1, "features": [{"name": "f", "enabled": True, "strategies": []}]}, "unleash"),
+        ({"features": {"f": {"defaultValue": True, "rules": []}}}, "growthbook"),
+        ({"flags": {"f": {"key": "f", "variations": [True, False], "fallthrough": {"variation": 0}}}}, "launchdarkly"),
+        ({"items": [{"key": "f", "variations": [{"value": True}], "environments": {}}]}, "launchdarkly"),
+        (json.loads(flagd(f=PLAIN)), "flagd"),
+    ],
+)
+def test_without_from_an_export_of_another_system_is_recognised(store: Cli, export: dict[str, Any], system: str):
+    told = store("import", "-", input=json.dumps(export), code=1)
+
+    assert f"import it with --from {system}" in " ".join(told.err.split())
+    assert keys(store) == ["mine"]
+
+
+@pytest.mark.parametrize("text", ["[]", "not json", '{"flags": {"f": {"kind": "x"}}}', '{"features": {"kind": "x"}}'])
+def test_what_is_wrong_in_documents_of_ones_own_is_no_export_of_another_system(store: Cli, text: str):
+    assert "--from" not in store("import", "-", input=text, code=0 if text == "[]" else 1).err
+
+
 # Moving out
 
 
