@@ -38,6 +38,7 @@ async def stats(
     Show how often each variant of a flag was called, how many failed, and how long they took.
 
     Services count with grayflow.release.Counters. What they count is here after some seconds, and is kept for a day.
+    Units are counted once for each process and minute, so units/min cannot be added up, and depends on --window.
     """
     length_s = _span_s("--since", since)
     width_s = _fitting(length_s) if window is None else _span_s("--window", window)

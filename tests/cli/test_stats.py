@@ -101,6 +101,12 @@ def test_where_nothing_was_counted_it_says_what_to_do(cli: Cli):
     assert cli.json("stats", "payment_v2")["variants"] == []
 
 
+def test_its_help_says_what_units_per_minute_are_not(cli: Cli):
+    told = " ".join(cli("stats", "--help").out.split())
+
+    assert "so units/min cannot be added up, and depends on --window" in told
+
+
 def test_a_pipe_gets_no_colour_and_each_row_on_one_line(counted: Cli):
     out = counted("stats", "payment_v2", COLUMNS="").out
 
