@@ -80,6 +80,9 @@ class Gate:
         variant: str | None,
         default: bool,
     ) -> None:
+        given: Any = key
+        if not (isinstance(given, str) and given):
+            raise refused("key", key, "give a flag's key: @flags.gate('payment_v2')")
         if otherwise not in _POLICIES and not callable(otherwise):
             raise refused("otherwise", otherwise, "give 'drop', 'delay', 'dead-letter' or a function of the Refusal")
         if context is not None and not callable(context):

@@ -289,6 +289,12 @@ def test_an_option_that_cannot_be_used_is_refused(wrong: dict[str, Any], text: s
         Client(MemoryStore()).gate("f", **wrong)
 
 
+@pytest.mark.parametrize("key", [None, "", 3])
+def test_a_gate_needs_the_key_of_its_flag(key: Any):
+    with pytest.raises(ConfigurationError, match=r"key is .*; give a flag's key"):
+        Client(MemoryStore()).gate(key)
+
+
 def generator() -> Any:
     yield
 

@@ -264,12 +264,14 @@ class Atoms:
 
 def _journal(given: Any, namespace: str | None, clock: Clock) -> Journal:
     if isinstance(given, Client):
-        return BoardJournal(given.store)
+        return BoardJournal(opened_store(given.store, namespace, client_name="grayflow-atoms", clock=clock))
     if isinstance(given, str | Store):
         return BoardJournal(opened_store(given, namespace, client_name="grayflow-atoms", clock=clock))
     verbs = ("get", "list", "put", "claim", "renew", "release", "now")
     if isinstance(given, type) or not all(callable(getattr(given, verb, None)) for verb in verbs):
         raise refused("journal", given, "give a Client, a store or its URL, or a Journal such as FileJournal(folder)")
+    if namespace is not None:
+        raise refused("namespace", namespace, "the journal has its own place: leave the namespace out")
     journal: Journal = given
     return journal
 

@@ -209,6 +209,7 @@ class Atom(_Named, frozen=True, kw_only=True):
         if len(set(self.names)) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise ConfigurationError(f"atom {self.name!r} has two steps {twice!r}; each needs a name of its own")
+        _check_type(self.input_type)
         _check_word("on_cancel", self.on_cancel, "undo", "finish")
         _check_word("on_recover", self.on_recover, "undo", "continue")
         _check_word("undo_failure", self.undo_failure, "halt", "continue")
@@ -242,6 +243,15 @@ def _check_name(what: str, given: Any) -> None:
 def _check_word(what: str, given: Any, *allowed: str) -> None:
     if not isinstance(given, str) or given not in allowed:
         raise refused(what, given, f"give {' or '.join(map(repr, allowed))}")
+
+
+def _check_type(given: Any) -> None:
+    try:
+        msgspec.convert(None, given)
+    except TypeError:
+        raise refused("input_type", given, "give a type that msgspec.convert knows, such as a dataclass") from None
+    except (msgspec.ValidationError, NameError):  # a type; one may name others that are defined later
+        return
 
 
 def _check_switch(what: str, given: Any) -> None:

@@ -100,6 +100,11 @@ class Counters:
         self._ledger = Ledger()
         self._flusher: Flusher | None = None
 
+    def __repr__(self) -> str:
+        now = self.status
+        state = "running" if now.running else "not running"
+        return f"<Counters: {state}, {now.told} calls told, {now.waiting} waiting, {now.lost} lost>"
+
     def running(self, flags: Client) -> Running:
         """
         Return the block in which calls are counted; inside of the client's.

@@ -153,6 +153,9 @@ class FallbackGuard(Generic[S]):
         self._attempts = Attempts(rules, self._breaker, switch.fixed(old), self._clock.monotonic, meter)
         self._proxy: S | None = None
 
+    def __repr__(self) -> str:
+        return f"<FallbackGuard of {self.switch.flag!r}: {self.new!r}, else {self.old!r}; {self._breaker.state}>"
+
     def proxy(self) -> S:
         """Return the object to use wherever the interface is expected; see `ImplementationSwitch.proxy`."""
         if self._proxy is None:

@@ -136,6 +136,11 @@ class ImplementationSwitch(Generic[S]):
         self._watched: WeakSet[Client] = WeakSet()
         self._proxies: dict[str | None, S] = {}
 
+    def __repr__(self) -> str:
+        names = ", ".join(map(repr, self._factories))
+        state = "not running" if self._seat.rack is None else "running"
+        return f"<ImplementationSwitch of {self.flag!r}: {names}, by default {self.default!r}; {state}>"
+
     @property
     def variants(self) -> tuple[str, ...]:
         """All that have an implementation."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grayflow import ConfigurationError
+from grayflow import Client, ConfigurationError
 from grayflow.cleanup.retry import Retry
 from grayflow.release.atom.atoms import Atoms
 from grayflow.release.atom.files import FileJournal
@@ -95,6 +95,13 @@ def test_atoms_are_given_in_a_list(given: Any, tmp_path: Path):
         Atoms(FileJournal(tmp_path), given)
 
 
+def test_a_journal_has_no_namespace_that_could_be_passed_over(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="namespace is 'shop'; the journal has its own place"):
+        Atoms(FileJournal(tmp_path), namespace="shop")
+    with pytest.raises(ConfigurationError, match="namespace is 'shop'; the store was made for 'default'"):
+        Atoms(Client("memory://"), namespace="shop")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -112,6 +119,8 @@ def test_atoms_are_given_in_a_list(given: Any, tmp_path: Path):
         ({"on_recover": None}, "on_recover is None; give 'undo' or 'continue'"),
         ({"undo_failure": "stop"}, "undo_failure is 'stop'; give 'halt' or 'continue'"),
         ({"recoveries": 0}, "recoveries is 0"),
+        ({"input_type": object()}, "give a type that msgspec.convert knows, such as a dataclass"),
+        ({"input_type": "Spec"}, "input_type is 'Spec'; give a type"),
     ],
 )
 def test_what_an_atom_cannot_be_is_said(given: dict[str, Any], words: str):

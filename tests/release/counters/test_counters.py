@@ -499,3 +499,12 @@ async def test_what_cannot_be_looked_at_is_refused(admin: Admin, options: dict[s
 async def test_a_flag_that_never_was_is_told(admin: Admin) -> None:
     with pytest.raises(UnknownFlagError):
         await admin.stats("shelf")
+
+
+async def test_counters_tell_what_they_are():
+    counters = Counters()
+    assert repr(counters) == "<Counters: not running, 0 calls told, 0 waiting, 0 lost>"
+
+    flags = Client(MemoryStore())
+    async with counters.running(flags):
+        assert repr(counters) == "<Counters: running, 0 calls told, 0 waiting, 0 lost>"

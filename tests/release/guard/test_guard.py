@@ -398,6 +398,16 @@ async def test_a_choice_says_that_the_breaker_made_it(world: World) -> None:
             assert world.made.choose().reason is SelectionReason.DECIDED
 
 
+async def test_switch_and_guard_tell_what_they_are(world: World) -> None:
+    told = "<ImplementationSwitch of 'shelf': 'off', 'on', by default 'off'; {}>"
+    assert repr(world.switch) == told.format("not running")
+    async with world.serving():
+        assert repr(world.switch) == told.format("running")
+        assert repr(world.made) == "<FallbackGuard of 'shelf': 'on', else 'off'; closed>"
+        world.made.isolate()
+        assert repr(world.made) == "<FallbackGuard of 'shelf': 'on', else 'off'; isolated>"
+
+
 async def test_isolated_by_hand_nothing_reaches_the_new_one_until_it_is_reset(world: World) -> None:
     async with world.serving() as shelf:
         world.made.isolate()
