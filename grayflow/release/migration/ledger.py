@@ -20,6 +20,7 @@ __all__ = [
     "BACKFILL",
     "REPAIR",
     "Backfilled",
+    "Begun",
     "Ledger",
     "Reconciled",
     "old_readers",
