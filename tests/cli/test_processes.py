@@ -123,10 +123,19 @@ def test_ctrl_c_ends_what_waits_for_its_input(environment: dict[str, str], argum
         process.stdin.write(b"{")
         process.stdin.flush()
         until(lambda: unread(process.stdin.fileno()) == 0)
-        process.send_signal(signal.SIGINT)
+        press_ctrl_c(process)
 
         assert process.wait(PATIENCE_S) == 130
         assert process.stderr.read() == b""
+
+
+def press_ctrl_c(process: subprocess.Popen) -> None:
+    """Press Ctrl-C until it ends a process that reads: CPython misses one between its last look at signals and that."""
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S / 4)
+            return
 
 
 def unread(pipe: int) -> int:
@@ -193,14 +202,6 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C until that ends it: CPython misses one between its last look at signals and the read."""
-        for _ in range(4):
-            self.process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(PATIENCE_S / 4)
-                return
 
     def end(self) -> int:
         code = self.process.wait(PATIENCE_S)
@@ -272,7 +273,7 @@ def test_ctrl_c_at_a_question_switches_nothing(environment: dict[str, str]):
     with_checklist(environment)
     terminal = Terminal(environment, "off", "x")
     terminal.until("address removed [y/N]")
-    terminal.interrupt()
+    press_ctrl_c(terminal.process)
 
     assert terminal.end() == 130
     assert "Traceback" not in terminal.seen
