@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from anyio.lowlevel import checkpoint
 
+from benchmarks.cache import Cache, Side, opened
 from benchmarks.harness import Row, Table
 from grayflow import Admin, Client, Context, SystemClock
-from grayflow.release import Counters, FallbackGuard, FleetTrip, ImplementationSwitch, safe
+from grayflow.release import Counters, FallbackGuard, FleetTrip, ImplementationSwitch
 from tests.faults.proxy import Proxy
 from tests.servers import RedisServer
 
@@ -19,25 +19,6 @@ __all__ = ["run"]
 CALLS = 20_000
 TURN = 64
 """After so many calls the loop runs: it alone removes the timers of time limits that were not reached."""
-
-
-class Cache(Protocol):
-    """What is switched."""
-
-    @safe
-    async def get(self, key: str) -> str: ...
-
-
-class Side:
-    """An implementation that costs as little as one can."""
-
-    async def get(self, key: str) -> str:
-        return key
-
-
-@asynccontextmanager
-async def opened() -> AsyncIterator[Side]:
-    yield Side()
 
 
 def run() -> list[Table]:

@@ -3,42 +3,23 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from anyio import fail_after, sleep_forever
 from anyio.lowlevel import checkpoint
 
+from benchmarks.cache import Cache, Side, opened
 from benchmarks.harness import Row, Table, drive
 from grayflow import Admin, Client, Context, MemoryStore, SystemClock
-from grayflow.release import FallbackGuard, ImplementationSwitch, ParallelRun, gray, safe
+from grayflow.release import FallbackGuard, ImplementationSwitch, ParallelRun, gray
 
 __all__ = ["run"]
 
 SINGLE = 5000
 CHUNK = 64
 CHUNKS = 500
-
-
-class Cache(Protocol):
-    """What is switched."""
-
-    @safe
-    async def get(self, key: str) -> str: ...
-
-
-class Side:
-    """An implementation that costs as little as one can."""
-
-    async def get(self, key: str) -> str:
-        return key
-
-
-@asynccontextmanager
-async def opened() -> AsyncIterator[Side]:
-    yield Side()
 
 
 def run() -> list[Table]:
