@@ -6,6 +6,7 @@ What either raises comes out as the very object, with its own traceback. Nothing
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -123,10 +124,10 @@ class Attempts:
 
     async def _new(self, attempt: "Attempt", use: Use[Any], call: Call) -> Any:
         timeout_s = self.rules.timeout_s
+        # Without a limit none is made: a scope costs more than everything else that a guard adds to a call.
+        limit = nullcontext() if timeout_s is None else anyio.CancelScope(deadline=anyio.current_time() + timeout_s)
         try:
-            with anyio.CancelScope() as limit:
-                if timeout_s is not None:
-                    limit.deadline = anyio.current_time() + timeout_s
+            with limit:
                 result = await call.of(use)
                 attempt.answered()
                 return result
