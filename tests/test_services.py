@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from grayflow import Admin
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -24,11 +24,6 @@ COMMANDS = {
     "aiohttp": ["tests.examples.aiohttp_app"],
 }
 PATIENCE_S = 20.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

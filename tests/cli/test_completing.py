@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.kit import PATIENCE_S, Cli
-from tests.servers import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

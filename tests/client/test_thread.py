@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from grayflow import Admin, Client, ClientThread, LifetimeError, MemoryStore, StoreError
-from tests.servers import RedisServer, free_port
+from tests.ports import free_port
+from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from grayflow.clock import SystemClock
-from tests.servers import free_port
+from tests.ports import free_port
 
 __all__ = ["Proxy"]
 

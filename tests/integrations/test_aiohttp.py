@@ -10,7 +10,7 @@ from aiohttp import web
 
 from grayflow import Admin, Client, MemoryStore
 from grayflow.integrations.aiohttp import FLAGS, request_context, setup
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

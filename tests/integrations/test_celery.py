@@ -21,7 +21,8 @@ from grayflow import Admin, Client, GateClosedError, MemoryStore
 from grayflow.client.carry import AT_LEAST
 from grayflow.clock import SystemClock
 from grayflow.integrations.celery import revoke_tasks, setup
-from tests.servers import RedisServer, free_port
+from tests.ports import free_port
+from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
 

@@ -19,7 +19,7 @@ from opentelemetry.trace import StatusCode
 from grayflow import Admin, Client, Context, MemoryStore, Retry, StoreUnavailableError, SwitchOff
 from grayflow.integrations.opentelemetry import FlagsTelemetry, Traced, traced
 from grayflow.testing import FakeClock, Faulty
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.test_services import until
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 
 from grayflow import Admin, Client, LifetimeError, MemoryStore
 from grayflow.integrations.starlette import FlagsMiddleware, flags_of, health_endpoint, lifespan, request_context
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

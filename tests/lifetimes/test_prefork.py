@@ -17,7 +17,7 @@ import pytest
 
 from grayflow import Admin
 from grayflow.clock import SystemClock
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -63,8 +64,7 @@ class Site:
     def __init__(self, home: Path) -> None:
         self.home = home
         (home / "releases").mkdir(parents=True)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            self.port = taken.getsockname()[1]
+        self.port = free_port()
 
     def tarball(self, version: str, service: str = SERVICE) -> str:
         source = self.home / f"{version}.py"

@@ -12,7 +12,8 @@ from grayflow.errors import StoreAccessError, StoreUnavailableError
 from grayflow.store.redis import RedisStore
 from grayflow.store.redis.acl import Role, acl_rules
 from grayflow.testing.contract.kit import edit, put, seen
-from tests.servers import RedisServer, free_port
+from tests.ports import free_port
+from tests.servers import RedisServer
 from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from grayflow.errors import StoreAccessError, StoreUnavailableError
 from grayflow.store.redis import RedisStore
 from grayflow.store.redis.master import Sentinels
-from tests.servers import RedisServer, free_port
+from tests.ports import free_port
+from tests.servers import RedisServer
 from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio

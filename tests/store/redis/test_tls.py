@@ -9,7 +9,8 @@ import pytest
 
 from grayflow.errors import StoreUnavailableError
 from grayflow.store.redis import RedisStore
-from tests.servers import RedisServer, ServerError, free_port
+from tests.ports import free_port
+from tests.servers import RedisServer, ServerError
 from tests.store.redis.kit import assert_works, use
 
 pytestmark = pytest.mark.anyio
