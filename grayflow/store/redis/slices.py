@@ -6,13 +6,15 @@ answered meanwhile. HSCAN tells in slices what was there all the time. What chan
 it is, or not at all: whoever needs one instant lays the changes over it that the log has since (`RedisStore.load`).
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
+
+from anyio.lowlevel import checkpoint
 
 from grayflow.store.redis.keys import is_generation, is_revision
 from grayflow.store.redis.wire import UnreadableError, read_document, unpack
 
-__all__ = ["SLICE", "Read", "highest", "in_slices"]
+__all__ = ["SLICE", "Read", "highest", "in_slices", "slices"]
 
 SLICE = 500
 """Fields that one question asks for: half a millisecond of the server's time or less."""
@@ -24,11 +26,18 @@ Read = Callable[..., Awaitable[list[Any]]]
 async def in_slices(read: Read, key: str) -> dict[bytes, bytes]:
     """Return the fields of a hash; one that changed meanwhile may be missing, or of any age since we began."""
     found: dict[bytes, bytes] = {}
+    async for values in slices(read, key):
+        found |= values
+    return found
+
+
+async def slices(read: Read, key: str) -> AsyncIterator[Mapping[bytes, bytes]]:
+    """Yield the fields of a hash, a slice at a time; other tasks run after each, however soon the next one comes."""
     cursor: int | None = None
     while cursor != 0:
         ((cursor, values),) = await read(("HSCAN", key, cursor or 0, "COUNT", SLICE))
-        found |= values
-    return found
+        yield values
+        await checkpoint()
 
 
 def highest(documents: Iterable[bytes], generations: Iterable[bytes]) -> int:

@@ -33,7 +33,7 @@ from grayflow.store.redis.layout import META, Entry, Layout
 from grayflow.store.redis.link import open_link
 from grayflow.store.redis.script import CHANGES
 from grayflow.store.redis.session import Command, Session
-from grayflow.store.redis.slices import SLICE, Read, highest, in_slices
+from grayflow.store.redis.slices import SLICE, Read, highest, in_slices, slices
 from grayflow.store.redis.wire import read_document, write_document
 
 __all__ = ["RedisStore"]
@@ -118,9 +118,15 @@ class RedisStore(Store):
 
     async def _highest(self) -> int:
         """Return the highest revision that documents and generations name; later ones are named by `meta`."""
+        *documents, offs = self._hashes
+        top = 0
         async with self._session().at_leisure() as read:
-            flags, segments, offs = [await in_slices(read, key) for key in self._hashes]
-        return highest((*flags.values(), *segments.values()), offs.values())
+            for key in documents:
+                async for values in slices(read, key):
+                    top = max(top, highest(values.values(), ()))
+            async for values in slices(read, offs):
+                top = max(top, highest((), values.values()))
+        return top
 
     async def position(self) -> Position:
         """See `Store.position`."""

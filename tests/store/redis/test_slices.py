@@ -1,9 +1,11 @@
 """Ten thousand flags are read in slices, and the result is of one instant all the same."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from grayflow.core.generations import Generation, Marks
 from grayflow.core.position import Document, Position
@@ -132,6 +134,56 @@ async def test_a_hash_is_told_whole(redis_server: RedisServer, open_redis: OpenR
 
     assert found == {b"flag-%d" % number: b"0:{}" for number in range(MANY)}
     assert nothing == {}
+
+
+async def test_others_have_their_turn_while_a_new_epoch_looks_for_the_highest_revision(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    in_a_row = [0]
+
+    def counted(documents: Iterable[bytes], generations: Iterable[bytes]) -> int:
+        values = list(documents), list(generations)
+        in_a_row[-1] += sum(map(len, values))
+        return highest(*values)
+
+    async def others() -> None:
+        while True:
+            looked.append(in_a_row[-1])
+            in_a_row.append(0)
+            await checkpoint()
+
+    monkeypatch.setattr("grayflow.store.redis.store.highest", counted)
+    async with RedisStore(server.url) as store, anyio.create_task_group() as tasks:
+        await filled(store, server)
+        tasks.start_soon(others)
+        await store.init(replaces=["*"])
+        tasks.cancel_scope.cancel()
+
+    assert sum(in_a_row) == MANY
+    assert max(looked) < 2 * SLICE  # a server gives somewhat more than it was asked for
+
+
+async def test_a_slice_that_is_there_at_once_lets_others_run_all_the_same() -> None:
+    turns, seen = 0, 0
+
+    async def read(*_: Any) -> list[Any]:
+        nonlocal seen
+        seen += 1
+        return [(0 if seen == 20 else seen, {b"flag-%d" % seen: b"1:{}"})]
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others)
+        assert len(await in_slices(read, "flags")) == 20
+        tasks.cancel_scope.cancel()
+
+    assert turns >= 19
 
 
 async def test_a_reader_has_the_rights_for_it(server: RedisServer) -> None:
