@@ -26,7 +26,7 @@ from grayflow.core.ids import id_texts
 from grayflow.core.joining import size
 from grayflow.core.needs import Instant
 from grayflow.core.outcomes import Outcomes
-from grayflow.core.picking import ForeignSlot, foreign_picker, laid_out
+from grayflow.core.picking import foreign_picker, laid_out
 from grayflow.core.reference import has_bucket, rule_name
 from grayflow.core.rows import Row, look_ups, rows
 from grayflow.core.writing import Scope, Settings, Writer, types_are
@@ -120,8 +120,8 @@ class _FlagWriter(Writer):
         decisions: dict[str | None, Decision] = {}
         for variant, ids in self._flag.targets.items():
             decisions |= dict.fromkeys(id_texts(ids), self._outcomes.make(variant, Reason.TARGETING_MATCH))
-        # An absent id is None, which is no id in the table.
-        self.serve(f"{self.constant(decisions)}.get({self.unit(self._scope.by, hashed=False)})")
+        unit, table = self.temporary(), self.constant(decisions)
+        self.line(f"if {self.known(unit, self._scope.by, hashed=False)} and {unit} in {table}: return {table}[{unit}]")
 
     def serve(self, expression: str, indent: str = "") -> None:
         """Answer with a decision unless it is `None`."""
@@ -163,9 +163,10 @@ class _FlagWriter(Writer):
             for value in one.quick.wanted
         }
         found, answer, decision = self.temporary(), self.temporary(), self.temporary()
+        known = self.constant(table)
         self.line(f"{found} = {self.read(looked_up[0].path)}")
         self.line(f"if {types_are(looked_up[0].quick, found, found)}:")
-        self.serve(f"{self.constant(table)}.get({found})", indent=" ")
+        self.line(f" if {found} in {known}: return {known}[{found}]")
         # What is no text and no number is asked rule by rule; a missing value too, if there is a rule for it.
         self.line("else:" if any(one.absent for one in looked_up) else f"elif {found} is not None:")
         self.line(f" for {answer}, {decision} in {self.constant(tuple(answers))}:")
@@ -178,8 +179,10 @@ class _FlagWriter(Writer):
             tests.append(self.bucket(Bucket(ranges=((0, round(rule.percent * 1000)),)), scope))
         condition = " and ".join(tests) or "True"
         if type(rule.serve) is Split:
+            absent = rule.serve.absent
+            nobody = None if absent is None else self._outcomes.make(absent, Reason.SPLIT, rule_name(rule, index))
             self.line(f"if {condition}:")
-            self.serve(self.split(rule.serve, scope, rule_name(rule, index)), indent=" ")
+            self.split(rule.serve, scope, rule_name(rule, index), nobody, indent=" ")
         else:
             self.line(f"if {condition}: return {self.constant(self.decision(rule, index))}")
 
@@ -190,21 +193,30 @@ class _FlagWriter(Writer):
         reason = Reason.SPLIT if has_bucket(rule) else Reason.TARGETING_MATCH
         return self._outcomes.make(variant, reason, rule_name(rule, index))
 
-    def split(self, split: Split, scope: Scope, name: str | int | None) -> str:
-        """Return the expression of the decision that an id gets, `None` in a gap."""
+    def split(
+        self, split: Split, scope: Scope, name: str | int | None, nobody: Decision | None, indent: str = ""
+    ) -> None:
+        """Answer with what an id gets, and whoever has none with `nobody`; those in a gap go on."""
 
         def make(variant: str) -> Decision:
             return self._outcomes.make(variant, Reason.SPLIT, name)
 
-        value = self.unit(scope.by if split.by is None else split.by)
         salt = scope.salt if split.salt is None else split.salt
-        absent = None if split.absent is None else make(split.absent)
+        unit = self.temporary()
+        self.line(f"{indent}if {self.known(unit, scope.by if split.by is None else split.by)}:")
         if split.hash is not None:
-            return f"{self.constant(foreign_picker(split, salt, make, absent, self._settings.slot))}({value})"
-        starts, picks = map(self.constant, laid_out(split, make))
-        unit, seed = self.temporary(), self.constant(bucketing.lane_seed(salt, bucketing.CHOICE))
-        picked = f"{picks}[bisect_right({starts}, murmur3({unit}, {seed}, False))]"
-        return f"({picked} if ({unit} := {value}) is not None else {self.constant(absent)})"
+            picker = foreign_picker(split, salt, make, nobody, self._settings.slot)
+            self.serve(f"{self.constant(picker)}({unit})", f"{indent} ")
+        else:
+            starts, picks = map(self.constant, laid_out(split, make))
+            seed = self.constant(bucketing.lane_seed(salt, bucketing.CHOICE))
+            picked = f"{picks}[bisect_right({starts}, murmur3({unit}, {seed}, False))]"
+            if split.ranges is None:  # weights leave no gap
+                self.line(f"{indent} return {picked}")
+            else:
+                self.serve(picked, f"{indent} ")
+        if nobody is not None:
+            self.line(f"{indent}else: return {self.constant(nobody)}")
 
     def otherwise(self) -> None:
         flag, make = self._flag, self._outcomes.make
@@ -212,11 +224,8 @@ class _FlagWriter(Writer):
         if not isinstance(serve, Split):
             plain = not flag.rules and not flag.targets
             return self.answer(make(serve, Reason.STATIC if plain else Reason.DEFAULT))
-        self.serve(self.split(serve, self._scope, None))
-        if serve.absent is None:
-            by = self._scope.by if serve.by is None else serve.by
-            known = self.constant(_has_slot(serve, self._scope.salt, self._settings.slot))
-            self.line(f"if not {known}({self.unit(by)}): return {self.constant(self._outcomes.no_id())}")
+        nobody = self._outcomes.no_id() if serve.absent is None else make(serve.absent, Reason.SPLIT)
+        self.split(serve, self._scope, None, nobody)
         return self.answer(make(None, Reason.DEFAULT))
 
 
@@ -235,17 +244,9 @@ class _SegmentWriter(Writer):
         if segment.include or segment.exclude:
             members = dict.fromkeys(id_texts(segment.include), True)
             members.update(dict.fromkeys(id_texts(segment.exclude), False))
-            found, table = self.temporary(), self.constant(members)
-            self.line(f"{found} = {table}.get({self.unit(scope.by, hashed=False)})")
-            self.line(f"if {found} is not None: return {found}")
+            unit, table = self.temporary(), self.constant(members)
+            self.line(f"if {self.known(unit, scope.by, hashed=False)} and {unit} in {table}: return {table}[{unit}]")
         if segment.when is None:
             self.line("return False")
         else:
             self.line(f"return {' and '.join(self.every(segment.when, scope)) or 'True'}")
-
-
-def _has_slot(split: Split, outer_salt: str, slot: ForeignSlot) -> Callable[[str | None], bool]:
-    name, salt = split.hash, outer_salt if split.salt is None else split.salt
-    if name is None:
-        return lambda unit: unit is not None
-    return lambda unit: unit is not None and slot(name, salt, unit) is not None

@@ -46,13 +46,13 @@ def laid_out(split: Split, make: Callable[[str], T]) -> tuple[list[int], list[T 
 
 def foreign_picker(
     split: Split, salt: str, make: Callable[[str], T], absent: T | None, slot: ForeignSlot
-) -> Callable[[str | None], T | None]:
+) -> Callable[[str], T | None]:
     """Return the function from an id to what it picks by a foreign hash; `absent` where it has no slot."""
     starts, picks = laid_out(split, make)
     name = str(split.hash)
 
-    def pick(unit: str | None) -> T | None:
-        at = None if unit is None else slot(name, salt, unit)
+    def pick(unit: str) -> T | None:
+        at = slot(name, salt, unit)
         return absent if at is None else picks[bisect_right(starts, at)]
 
     return pick

@@ -223,13 +223,14 @@ class Writer:
         """Return the expression that is true for ids in the bucket."""
         if bucket.hash is not None and bucket.hash not in self._settings.extensions.hashes:
             return "False"
-        unit, value = self.temporary(), self.unit(scope.by if bucket.by is None else bucket.by)
+        unit = self.temporary()
+        known = self.known(unit, scope.by if bucket.by is None else bucket.by)
         salt = scope.salt if bucket.salt is None else bucket.salt
         if bucket.hash is None:
             inside = self.native_bucket(bucket.ranges, salt, unit)
-            return f"({inside} if ({unit} := {value}) is not None else {bucket.absent})"
-        test = self.constant(_foreign_bucket(bucket, salt, self._settings.slot))
-        return f"({test}({unit}) if ({unit} := {value}) is not None else {bucket.absent})"
+        else:
+            inside = f"{self.constant(_foreign_bucket(bucket, salt, self._settings.slot))}({unit})"
+        return f"({inside} if {known} else True)" if bucket.absent else f"({known} and {inside})"
 
     def native_bucket(self, ranges: tuple[tuple[int, int], ...], salt: str, unit: str) -> str:
         """Return the comparison of a point with the bounds of our own hash."""
@@ -252,17 +253,16 @@ class Writer:
             return f"c.attributes.get({self.constant(path)})"
         return f"{self.constant(self.reader(read, path))}(c, w)"
 
-    def unit(self, by: By, *, hashed: bool = True) -> str:
+    def known(self, unit: str, by: By, *, hashed: bool = True) -> str:
         """
-        Return the expression of an id in its text form, `None` if it is absent.
+        Return the expression that is true if there is an id, whose text form `unit` is then.
 
         One that is not to be hashed may hold what cannot be encoded: no table has such a name in it.
         """
         if isinstance(by, First) or self.fetched(by):
-            return f"{self.constant(self.reader(read_id, by))}(c, w)"
-        found, value = self.temporary(), self.read(by)
-        encodable = f" and {found}.isascii()" if hashed else ""
-        return f"({found} if type({found} := {value}) is str{encodable} else id_text({found}))"
+            return f"({unit} := {self.constant(self.reader(read_id, by))}(c, w)) is not None"
+        usual = f"type({unit} := {self.read(by)}) is str" + (f" and {unit}.isascii()" if hashed else "")
+        return f"({usual} or ({unit} := id_text({unit})) is not None)"
 
     def plain(self, path: Path) -> bool:
         """Tell whether the path is a declared field, which alone may stand in the source."""
