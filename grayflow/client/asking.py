@@ -63,10 +63,10 @@ class Asking:
                 value = frame.checks[key](subject, frame.instant, None).value
             except Exception:  # noqa: BLE001 - the evaluator meets it again, and puts it into the decision
                 value = None
-            if value is True or value is False:
+            if type(value) is bool:
                 return value
-            if value is UNKNOWN:
-                return bool(default)
+            if value is UNKNOWN and type(default) is bool:
+                return default
         return bool((await self._evaluator.fetching(key, context, default, boolean=True)).value)
 
     @overload
@@ -117,10 +117,10 @@ class Asking:
                 value = frame.checks[key](subject, frame.instant, None).value
             except Exception:  # noqa: BLE001 - as in `is_enabled`
                 value = None
-            if value is True or value is False:
+            if type(value) is bool:
                 return value
-            if value is UNKNOWN:
-                return bool(default)
+            if value is UNKNOWN and type(default) is bool:
+                return default
         return bool(self._evaluator.now(key, context, default, boolean=True).value)
 
     @overload
