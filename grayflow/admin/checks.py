@@ -89,8 +89,13 @@ def canonical(model: type[D], source: Source, key: str | None = None) -> tuple[D
     Return a document given in any form, as every reader will decode it, and its canonical bytes.
 
     Raises:
-        InvalidFlagError: it is not a valid document.
+        InvalidFlagError: it is not a valid document, or one of the other model.
     """
+    if isinstance(source, Flag | Segment) and not isinstance(source, model):
+        # As JSON, a segment that holds nothing but its key would be a flag for everybody.
+        wanted, found = model.__name__, type(source).__name__
+        message = f"this is a {found}, and what is written is a {wanted}; segments have verbs of their own: put_segment"
+        raise InvalidFlagError((Problem(key=source.key, kind=kind_word(model), path="", message=message),))
     given = to_bytes(source)
     named = _key_of(given) if key is None else key
     data = encode(decode(model, given, named))

@@ -6,6 +6,7 @@ Both are pure values that a snapshot carries and a store hands out, so they stan
 
 import msgspec
 
+from grayflow.core.values import shown
 from grayflow.errors import ConfigurationError
 
 __all__ = ["Document", "Position"]
@@ -37,9 +38,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Raises:
             ConfigurationError: it is not of that form.
         """
-        parts = token.split(":")
+        parts = token.split(":") if isinstance(token, str) else ()
         if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) <= 18):
-            raise ConfigurationError(f"{token!r} is not a position; expected epoch:revision:nonce")
+            raise ConfigurationError(
+                f"{shown(token)} is not a position; give a token, epoch:revision:nonce, such as Saved.token"
+            )
         return cls(epoch=parts[0], revision=int(parts[1]), nonce=parts[2])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from grayflow.admin import Admin
 from grayflow.core.extensions import Extensions, Hash
-from grayflow.core.flag import Flag
+from grayflow.core.flag import Flag, Segment
 from grayflow.errors import (
     ConfigurationError,
     ConflictError,
@@ -218,6 +218,16 @@ async def test_bad_documents_are_refused_with_flag_and_path(document: dict, path
             assert words in str(caught.value)
 
         assert await admin.flags() == {}
+
+
+async def test_a_segment_is_not_put_as_a_flag_nor_a_flag_as_a_segment():
+    async with MemoryStore() as store, Admin(store, actor="ann") as admin:
+        with pytest.raises(InvalidFlagError, match=r"this is a Segment, .* verbs of their own: put_segment"):
+            await admin.put(Segment(key="staff"))
+        with pytest.raises(InvalidFlagError, match="this is a Flag, and what is written is a Segment"):
+            await admin.put_segment(Flag(key="staff"))
+
+        assert await admin.history() == []
 
 
 async def test_an_edit_that_closes_a_circle_is_refused_with_the_circle(open_store: OpenStore):

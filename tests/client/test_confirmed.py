@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -137,6 +138,13 @@ async def test_wait_for_gives_up_in_time_and_says_where_we_are(make: Make):
 
         with pytest.raises(TimeoutError, match=r"revision 9 is not reached; the flags here are of revision 0"):
             await flags.wait_for(future, timeout=0.02)
+
+
+@pytest.mark.parametrize("given", [None, 7, b"e:1:n", object(), "e:1"])
+async def test_wait_for_refuses_what_is_no_token(make: Make, given: Any):
+    async with make() as flags:
+        with pytest.raises(ConfigurationError, match=r"is not a position; give a token.*such as Saved\.token"):
+            await flags.wait_for(given)
 
 
 async def test_another_epoch_is_asked_about_once_and_not_waited_for(make: Make, store: Faulty):
