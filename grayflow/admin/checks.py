@@ -92,7 +92,7 @@ def canonical(model: type[D], source: Source, key: str | None = None) -> tuple[D
         InvalidFlagError: it is not a valid document, or one of the other model.
     """
     if isinstance(source, Flag | Segment) and not isinstance(source, model):
-        # As JSON, a segment that holds nothing but its key would be a flag for everybody.
+        # As JSON, a segment that says nothing but its key is a flag as well.
         wanted, found = model.__name__, type(source).__name__
         message = f"this is a {found}, and what is written is a {wanted}; segments have verbs of their own: put_segment"
         raise InvalidFlagError((Problem(key=source.key, kind=kind_word(model), path="", message=message),))

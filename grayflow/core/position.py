@@ -4,6 +4,8 @@ Where in its life a flag set is, and the bytes of its documents.
 Both are pure values that a snapshot carries and a store hands out, so they stand below both.
 """
 
+from typing import Any
+
 import msgspec
 
 from grayflow.core.values import shown
@@ -38,7 +40,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Raises:
             ConfigurationError: it is not of that form.
         """
-        parts = token.split(":") if isinstance(token, str) else ()
+        given: Any = token
+        parts = given.split(":") if isinstance(given, str) else ()
         if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) <= 18):
             raise ConfigurationError(
                 f"{shown(token)} is not a position; give a token, epoch:revision:nonce, such as Saved.token"
