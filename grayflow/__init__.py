@@ -68,11 +68,13 @@ if TYPE_CHECKING:
         StoreError,
         StoreFormatError,
         StoreUnavailableError,
+        UnacknowledgedError,
         UnknownFlagError,
         UnopenedError,
     )
     from grayflow.store.board import Board, Lease, Member, Record, Records
     from grayflow.store.counts import Arm, Latency, Tally
+    from grayflow.store.durability import Durability
     from grayflow.store.fleet import Fleet, Process
     from grayflow.store.jobs import Job
     from grayflow.store.memory import MemoryStore
@@ -98,6 +100,7 @@ __all__ = [
     "ConflictError",
     "Context",
     "Decision",
+    "Durability",
     "During",
     "ErrorCode",
     "Extensions",
@@ -163,6 +166,7 @@ __all__ = [
     "SystemClock",
     "Tally",
     "TypedFlag",
+    "UnacknowledgedError",
     "UnknownFlagError",
     "UnopenedError",
     "__version__",
@@ -205,11 +209,12 @@ _HOMES = {
     "errors": (
         "ConfigurationError ConflictError FlagError GateClosedError GrayflowError HistoryGoneError InvalidFlagError "
         "LifetimeError MismatchError MissingExtraError NotInitializedError Problem ReadOnlyError ReleaseError "
-        "ShadowWriteError StoreAccessError StoreError StoreFormatError StoreUnavailableError UnknownFlagError "
-        "UnopenedError"
+        "ShadowWriteError StoreAccessError StoreError StoreFormatError StoreUnavailableError "
+        "UnacknowledgedError UnknownFlagError UnopenedError"
     ),
     "store.board": "Board Lease Member Record Records",
     "store.counts": "Arm Latency Tally",
+    "store.durability": "Durability",
     "store.fleet": "Fleet Process",
     "store.jobs": "Job",
     "store.memory": "MemoryStore",

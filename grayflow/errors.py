@@ -14,6 +14,7 @@ What grayflow raises, grouped by what the caller can do next.
     │   ├── NotInitializedError   the namespace has no data; it must be initialised on purpose
     │   ├── StoreFormatError      the data was written by a newer release, is damaged or somebody else's
     │   ├── HistoryGoneError      the revision is older than the oldest that is kept
+    │   ├── UnacknowledgedError   it was written, and fewer copies of it are known than were asked for
     │   └── ReadOnlyError         this store was opened for reading
     ├── ReleaseError              a release pattern refused, or could not do it
     │   ├── UnopenedError         there is no implementation to answer: the default one cannot be opened
@@ -50,6 +51,7 @@ __all__ = [
     "StoreError",
     "StoreFormatError",
     "StoreUnavailableError",
+    "UnacknowledgedError",
     "UnknownFlagError",
     "UnopenedError",
     "lone",
@@ -223,6 +225,25 @@ class HistoryGoneError(StoreError):
 
     def __str__(self) -> str:
         return f"revision {self.revision} is older than the oldest kept ({self.oldest})"
+
+
+class UnacknowledgedError(StoreError):
+    """
+    A write was made, and fewer copies of it are known than were asked for; whoever reads now sees it.
+
+    It may be lost with the server, so what relies on it must not be done. Doing the write again is safe, and asks
+    again.
+    """
+
+    def __init__(self, place: str, *, missing: str, remedy: str) -> None:
+        super().__init__(place)
+        self.place = place
+        self.missing = missing
+        """Who did not acknowledge it, or why nobody could be asked."""
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.place} made the write, but {self.missing}: it may be lost with the server. {self.remedy}."
 
 
 class ReadOnlyError(StoreError, _Told):

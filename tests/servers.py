@@ -73,6 +73,7 @@ class RedisServer:
         host: The address that it listens on.
         within: Words before the command, such as `ip netns exec ...`. It has a unix socket then, which can be reached
             whatever happens to the network in there.
+        binary: The server's, if it has to be another than `find_server` finds.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class RedisServer:
         sentinel: bool = False,
         host: str = "127.0.0.1",
         within: Sequence[str] = (),
+        binary: Path | None = None,
     ) -> None:
         self._options = options
         self._config = config
         self._sentinel = sentinel
         self.host = host
         self._within = within
+        self._binary = binary
         self._folder = Path(tempfile.mkdtemp(prefix="grayflow-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._reserved: ReservedPort | None = None
@@ -182,7 +185,7 @@ class RedisServer:
         path = self._folder / "server.conf"
         if self._config or self._sentinel:
             path.write_text(self._config)
-        command = [*self._within, str(find_server()), *([str(path)] if path.exists() else [])]
+        command = [*self._within, str(self._binary or find_server()), *([str(path)] if path.exists() else [])]
         command += ["--port", str(port), "--bind", self.host, "--dir", str(self._folder), "--protected-mode", "no"]
         if self._sentinel:
             command += ["--sentinel"]

@@ -190,6 +190,7 @@ SAMPLES: dict[type[GrayflowError], GrayflowError] = {
         errors.NotInitializedError("redis://h", namespace="shop"),
         errors.StoreFormatError("schema 2 is newer than 1"),
         errors.HistoryGoneError(12, oldest=340),
+        errors.UnacknowledgedError("redis://h", missing="0 of 1 replicas acknowledged it", remedy="Look at them"),
         errors.ReadOnlyError("opened for reading"),
         errors.ReleaseError("anything"),
         errors.UnopenedError("cache.backend", "file", why="OSError: no such directory"),

@@ -28,6 +28,10 @@ async def acl(
         typer.Option("--password-from", metavar="FILE", help="The password of that one role; - for standard input."),
     ] = None,
     cluster: Annotated[bool, typer.Option("--cluster", help="For the nodes of a cluster.")] = False,
+    waitaof: Annotated[
+        bool,
+        typer.Option("--waitaof", help="Atoms may wait for disks; the server is Redis 7.2 or later, or Valkey."),
+    ] = False,
 ) -> None:
     """
     Print the ACL rules of the users of a namespace, as lines for `redis-cli`; no store is asked.
@@ -45,7 +49,7 @@ async def acl(
     password = None if password_from is None else _password(password_from)
     namespace = check_namespace(session.namespace)
     for one in roles:
-        typer.echo(acl_command(one, namespace, password, cluster=cluster))
+        typer.echo(acl_command(one, namespace, password, cluster=cluster, waitaof=waitaof))
     if password is None:
         session.note(
             f"put the SHA-256 of a password in the place of {PLACE_OF_HASH} (printf %s PASSWORD | sha256sum), or name "

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from grayflow.errors import ConfigurationError
+from grayflow.store.durability import Durability
 
 __all__ = [
     "Board",
@@ -88,6 +89,21 @@ class Board(ABC):
     Errors: `StoreUnavailableError` (no answer within the time; it may have been done), `StoreAccessError` and
     `ReadOnlyError` (this user may not; a reader reports nothing), `StoreFormatError` (something else lies there).
     """
+
+    def durable(self, durability: Durability) -> "Board":
+        """
+        Return this board as one whose writes return when they are as safe as that; no I/O.
+
+        What its verbs that write raise besides is `UnacknowledgedError`: the write was made, and is not as safe. That
+        something was refused says nothing of what was written before. The default promises nothing.
+
+        Raises:
+            ConfigurationError: nothing here could ever be as safe; the text says what can be had.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot say whether a write is safe, and {durability} asks for that: leave the "
+            "durability out"
+        )
 
     @abstractmethod
     async def now(self) -> int:

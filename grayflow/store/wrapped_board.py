@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from grayflow.store.board import Board, Member, Record, Records
+from grayflow.store.durability import Durability
 
 __all__ = ["WrappedBoard"]
 
@@ -29,6 +30,10 @@ class WrappedBoard(Board):
     def __init__(self, inner: Board, around: _Around) -> None:
         self.inner = inner
         self._around = around
+
+    def durable(self, durability: Durability) -> "WrappedBoard":
+        """See `Board.durable`: its verbs go through the hook, too."""
+        return WrappedBoard(self.inner.durable(durability), self._around)
 
     async def now(self) -> int:
         """See `Board.now`."""

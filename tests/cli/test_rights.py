@@ -50,3 +50,10 @@ def test_a_password_comes_from_standard_input_or_is_missing(cli: Cli):
 def test_the_nodes_of_a_cluster_are_asked_for_their_slots(cli: Cli):
     assert "+cluster|slots" in cli("acl", "--role", "reader", "--cluster").out
     assert "+cluster|slots" not in cli("acl", "--role", "reader").out
+
+
+def test_who_writes_may_wait_for_replicas_and_for_disks_where_the_server_knows_them(cli: Cli):
+    for role in ("worker", "writer"):
+        assert " +wait)" in cli("acl", "--role", role).out
+        assert " +wait +waitaof)" in cli("acl", "--role", role, "--waitaof").out
+    assert "+wait" not in cli("acl", "--role", "reader", "--waitaof").out

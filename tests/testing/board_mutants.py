@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from anyio.lowlevel import checkpoint
 
+from grayflow.errors import UnacknowledgedError
 from grayflow.store.board import Lease, Record, Records
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.memory import MemoryStore
 from grayflow.store.memory_board import MemoryBoard
+from grayflow.store.wrapped_board import WrappedBoard
 from grayflow.testing import BoardContract, FakeClock
 
 replace = msgspec.structs.replace
@@ -496,6 +498,37 @@ class AlwaysOpen(MemoryBoard):
         self._lifetime = type("Open", (), {"check": lambda _: None})()
 
 
+# Durability
+
+
+class PromisesAndForgets(MemoryBoard):
+    def durable(self, durability):
+        return MemoryBoard(self._lifetime, self._clock)
+
+
+class WaitsForWhatItRefused(MemoryBoard):
+    def durable(self, durability):
+        return Unheard(self)
+
+
+class Unheard(WrappedBoard):
+    def __init__(self, inner):
+        super().__init__(inner, self._hear)
+
+    async def _hear(self, verb, arguments, proceed):
+        answer = await proceed()
+        if verb in {"put", "claim", "count", "add"}:
+            raise UnacknowledgedError("memory", missing="nobody listens", remedy="wait")
+        return answer
+
+
+class LosesItsShelf(MemoryBoard):
+    def durable(self, durability):
+        safe = MemoryBoard(self._lifetime, self._clock)
+        safe._shelf, self._shelf = self._shelf, None
+        return safe
+
+
 FOUND_BY: dict[type[MemoryBoard], str] = {
     LastWriterWins: "test_a_write_of_another_version_is_refused",
     RefusesRepetitions: "test_a_repetition_answers_as_the_first",
@@ -556,6 +589,9 @@ FOUND_BY: dict[type[MemoryBoard], str] = {
     TornList: "test_a_list_is_read_together",
     HalfABatch: "test_a_batch_of_nothing_takes_its_number",
     AlwaysOpen: "test_the_board_of_a_closed_store_is_refused",
+    PromisesAndForgets: "test_a_write_that_has_to_be_safe_is_made_or_never_promised",
+    WaitsForWhatItRefused: "test_reading_and_what_is_refused_need_no_acknowledgement",
+    LosesItsShelf: "test_asking_for_it_changes_nothing_for_others",
 }
 """Fault -> one test that must find it."""
 

@@ -10,7 +10,7 @@ import random as randomness
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import anyio
@@ -33,6 +33,7 @@ from grayflow.release.atom.record import AtomResult, Cancel, plain
 from grayflow.release.atom.recovery import Registry
 from grayflow.release.running import Running
 from grayflow.store.board import check_span, check_text
+from grayflow.store.durability import Durability
 from grayflow.store.given import Duration, checked_clock, opened_store, refused, seconds
 from grayflow.store.port import Store
 
@@ -52,6 +53,7 @@ class Atoms:
             `FileJournal("/var/lib/shop/atoms")`.
         atoms: Those whose runs are taken over when their process is gone. What `run` is called with is added.
         namespace: With a URL: the environment, `"default"` if left out.
+        durability: Who has to have a record before a step begins; see `BoardJournal`. A `Journal` has its own.
         actor: Who runs them, for the record; the login name if left out.
         lease: How long a run is held without a sign of life; renewed after a third of it. If its process dies,
             another takes over when it ends. 0.1 s at least. An event loop that stands still for longer loses its runs.
@@ -74,6 +76,7 @@ class Atoms:
         atoms: Iterable[Atom] = (),
         *,
         namespace: str | None = None,
+        durability: Durability | Literal["wait"] | None = None,
         actor: str | None = None,
         lease: Duration = 15.0,
         recover_every: Duration | None = 10.0,
@@ -85,7 +88,7 @@ class Atoms:
         found = journal.clock if clock is None and isinstance(journal, Client) else checked_clock(clock)
         self._actor = checked_actor(actor)
         self._terms = Terms(
-            journal=_journal(journal, namespace, found),
+            journal=_journal(journal, namespace, durability, found),
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}",
             clock=found,
             random=random,
@@ -156,8 +159,9 @@ class Atoms:
             AtomInDoubt: a run of that id was begun by other code.
             AtomRefusedError: the run id belongs to another atom, or to another input; nothing was done.
             ConfigurationError: the input, or something else, cannot be used; nothing was done.
-            StoreError: the journal did not answer or refused. What is recorded by then is taken up as if its process
-                were gone.
+            StoreError: the journal did not answer or refused, or its record is not as safe as `durability` says
+                (`UnacknowledgedError`); the step that would have come next did not begin. What is recorded by then is
+                taken up as if its process were gone.
             LifetimeError: these atoms are not open, or were closed before the run ended.
 
         Cancellation: the step that is being done is interrupted (unless it is not `cancellable`), everything is undone
@@ -262,16 +266,19 @@ class Atoms:
         self._crew.check()
 
 
-def _journal(given: Any, namespace: str | None, clock: Clock) -> Journal:
-    if isinstance(given, Client):
-        return BoardJournal(opened_store(given.store, namespace, client_name="grayflow-atoms", clock=clock))
-    if isinstance(given, str | Store):
-        return BoardJournal(opened_store(given, namespace, client_name="grayflow-atoms", clock=clock))
+def _journal(given: Any, namespace: str | None, durability: Any, clock: Clock) -> Journal:
+    found = given.store if isinstance(given, Client) else given
+    if isinstance(found, str | Store):
+        store = opened_store(found, namespace, client_name="grayflow-atoms", clock=clock)
+        return BoardJournal(store, durability=durability)
     verbs = ("get", "list", "put", "claim", "renew", "release", "now")
     if isinstance(given, type) or not all(callable(getattr(given, verb, None)) for verb in verbs):
         raise refused("journal", given, "give a Client, a store or its URL, or a Journal such as FileJournal(folder)")
     if namespace is not None:
         raise refused("namespace", namespace, "the journal has its own place: leave the namespace out")
+    if durability is not None:
+        remedy = "the journal has its own: BoardJournal(store, durability=...); FileJournal syncs every write by itself"
+        raise refused("durability", durability, remedy)
     journal: Journal = given
     return journal
 

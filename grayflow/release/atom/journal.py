@@ -7,10 +7,12 @@ holds by a lease with a fencing token. `BoardJournal` keeps them on a store's bo
 """
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
-from grayflow.errors import ConfigurationError
+from grayflow.errors import ConfigurationError, UnacknowledgedError
 from grayflow.store.board import Board, Record, Records
+from grayflow.store.durability import Durability
+from grayflow.store.given import refused
 from grayflow.store.port import Store
 
 __all__ = ["ATOMS", "KEEP_S", "BoardJournal", "Journal"]
@@ -31,7 +33,8 @@ class Journal(Protocol):
     answer or a cancellation does no harm; what comes back then is said at `grayflow.store.board.Board`, whose verbs of
     the same names these are. Instants are the journal's, so that processes with wrong clocks agree on who holds what.
 
-    Errors: `StoreUnavailableError` (no answer, it may have been done) is tried again, any other `StoreError` is not.
+    Errors: `StoreUnavailableError` (no answer, it may have been done) is tried again, any other `StoreError` is not:
+    the run is left where it is, and no effect follows. So is one whose record is not as safe as it has to be.
     """
 
     @property
@@ -82,16 +85,26 @@ class BoardJournal:
     The runs on the board of a store: every process that opens the namespace can go on with them.
 
     What is kept is as durable as the store. A killed process loses nothing. A power cut may: on SQLite the last moments
-    (a board is not synced with each write), on Redis what the server had not synced; `appendfsync always`, and where
-    there are replicas `min-replicas-to-write`, narrow that. An effect whose record was lost is not undone. Where that
-    counts on a single host, use `FileJournal`, which syncs every write.
+    (a board is not synced with each write), on Redis what the server had not synced or passed on to the replica that is
+    promoted; `appendfsync always` and `min-replicas-to-write` narrow that. An effect whose record was lost is not
+    undone. Where that counts, say so: with a `durability` no effect begins before the record of it is as safe as that.
 
     Args:
         store: Opened for as long as the journal is; one that is open already stays so.
+        durability: Who has to have the record before a step begins; `"wait"` is `Durability(replicas=1)`. If fewer
+            acknowledge it in time, `UnacknowledgedError` is raised and the step does not begin. The record may be
+            there: when enough acknowledge it again, the run is gone on with like one whose process is gone.
+            Recovering needs the same, so after a fail-over to the last replica ask for less.
+
+    Raises:
+        ConfigurationError: the store could never be so safe: it is in memory, or a file, which has no replicas.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, durability: Durability | Literal["wait"] | None = None) -> None:
         self._store = store
+        self._durability = _checked(durability)
+        if self._durability is not None and store.board is not None:
+            store.board.durable(self._durability)
 
     @property
     def place(self) -> str:
@@ -115,6 +128,10 @@ class BoardJournal:
         assert board is not None  # looked at when it was entered; a store does not lose it  # noqa: S101
         return board
 
+    @property
+    def _safe(self) -> Board:
+        return self._board if self._durability is None else self._board.durable(self._durability)
+
     async def now(self) -> int:
         """See `Journal.now`."""
         return await self._board.now()
@@ -131,19 +148,38 @@ class BoardJournal:
         self, run_id: str, value: bytes, *, expected: int, fence: int | None = None, ttl: float | None = None
     ) -> Record | None:
         """See `Journal.put`."""
-        return await self._board.put(ATOMS, run_id, value, expected=expected, fence=fence, ttl=ttl)
+        return await self._safe.put(ATOMS, run_id, value, expected=expected, fence=fence, ttl=ttl)
 
     async def claim(self, run_id: str, owner: str, *, span: float) -> Record | None:
         """See `Journal.claim`."""
-        return await self._board.claim(ATOMS, run_id, owner, span=span)
+        record = await self._board.claim(ATOMS, run_id, owner, span=span)
+        if self._durability is None or record is None or record.lease is None:
+            return record
+        try:
+            # Before anything is recorded: who cannot have his way learns it while nothing has happened yet.
+            kept = await self._safe.renew(ATOMS, run_id, fence=record.lease.fence, span=span)
+        except UnacknowledgedError:
+            await self._board.release(ATOMS, run_id, fence=record.lease.fence)
+            raise
+        return record if kept else None
 
     async def renew(self, run_id: str, *, fence: int, span: float) -> bool:
         """See `Journal.renew`."""
-        return await self._board.renew(ATOMS, run_id, fence=fence, span=span)
+        # An effect may follow it without another write, on the strength of a lease that is to outlast it.
+        return await self._safe.renew(ATOMS, run_id, fence=fence, span=span)
 
     async def release(self, run_id: str, *, fence: int) -> bool:
         """See `Journal.release`."""
         return await self._board.release(ATOMS, run_id, fence=fence)
 
     def __repr__(self) -> str:
-        return f"BoardJournal({self._store!r})"
+        told = "" if self._durability is None else f", durability={self._durability!r}"
+        return f"BoardJournal({self._store!r}{told})"
+
+
+def _checked(given: Any) -> Durability | None:
+    if given is None or isinstance(given, Durability):
+        return given
+    if isinstance(given, str) and given == "wait":
+        return Durability(replicas=1)
+    raise refused("durability", given, "give 'wait', a Durability(replicas=..., local=...), or leave it out")

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from grayflow.errors import StoreFormatError
+from grayflow.errors import StoreError, StoreFormatError
 from grayflow.release.atom import moves
 from grayflow.release.atom.engine import Engine
 from grayflow.release.atom.errors import AtomRefusedError
@@ -27,6 +27,10 @@ __all__ = ["Pursuit", "Start"]
 log = logging.getLogger("grayflow.release")
 
 _LOOK_S = 1.0
+_STOPPED = (
+    "Run {!r} stopped before its next step. What is recorded of it, if anything, is gone on with as if its process "
+    "were gone: by recovery, or by running it again under the same id."
+)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +102,8 @@ class Pursuit:
                 await self._follow()
         except Exception as error:
             self.failure = error
+            if isinstance(error, StoreError):
+                error.add_note(_STOPPED.format(self.run_id))
             if self._start is None:
                 log.warning("run %r of atom %r cannot be gone on with now", self.run_id, self.atom.name, exc_info=error)
         finally:

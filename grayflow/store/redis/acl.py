@@ -52,10 +52,17 @@ _RUN = (
     *("+sadd", "+srem", "+smembers", "+sismember", "+scard"),
 )
 
+_WAIT = ("+wait",)
+
+_WAITAOF = ("+waitaof",)
+"""Redis 7.0 does not know it, and would refuse the whole rule for it."""
+
 _CLUSTER = ("+cluster|slots",)
 
 
-def acl_rules(role: Role, namespace: str, password: str | None, *, cluster: bool = False) -> tuple[str, ...]:
+def acl_rules(
+    role: Role, namespace: str, password: str | None, *, cluster: bool = False, waitaof: bool = False
+) -> tuple[str, ...]:
     """
     Return the rules of a user, each one argument of `ACL SETUSER gf-<role>`.
 
@@ -66,12 +73,15 @@ def acl_rules(role: Role, namespace: str, password: str | None, *, cluster: bool
         namespace: The environment; users of several take the rules of each but for the first six.
         password: In plain; the rules hold its SHA-256, as the server itself does. `None` leaves a place for that.
         cluster: Whether the server is a node of a cluster, where clients ask which node holds their keys.
+        waitaof: Whether who writes may ask for disks (`Durability`). Redis 7.0 does not know the command, and refuses
+            rules that name it.
     """
     keys, channel = f"~{{gf:{namespace}}}:*", f"&{{gf:{namespace}}}:ch"
     secret = PLACE_OF_HASH if password is None else sha256(password.encode()).hexdigest()
     start = ("reset", "on", f"#{secret}", "resetkeys", "resetchannels", "-@all")
     rights = (*_CONNECT, *_TRANSACT, *_SUBSCRIBE, *_READ, *(_CLUSTER if cluster else ()))
-    run = f"(%RW~{{gf:{namespace}}}:run:* {' '.join((*_CONNECT, *_TRANSACT, *_SCRIPT, *_RUN))})"
+    asking = (*_WAIT, *(_WAITAOF if waitaof else ()))
+    run = f"(%RW~{{gf:{namespace}}}:run:* {' '.join((*_CONNECT, *_TRANSACT, *_SCRIPT, *_RUN, *asking))})"
     match role:
         case "reader":
             return (*start, f"%R{keys}", channel, *rights)
@@ -81,9 +91,11 @@ def acl_rules(role: Role, namespace: str, password: str | None, *, cluster: bool
             return (*start, keys, channel, *rights, *_SCRIPT, *_WRITE, run)
 
 
-def acl_command(role: Role, namespace: str, password: str | None, *, cluster: bool = False) -> str:
+def acl_command(
+    role: Role, namespace: str, password: str | None, *, cluster: bool = False, waitaof: bool = False
+) -> str:
     """Return the whole command as a line for `redis-cli`, quoted where it has to be; see `acl_rules`."""
-    words = (_quoted(rule) for rule in acl_rules(role, namespace, password, cluster=cluster))
+    words = (_quoted(rule) for rule in acl_rules(role, namespace, password, cluster=cluster, waitaof=waitaof))
     return " ".join(("ACL SETUSER", f"gf-{role}", *words))
 
 

@@ -23,6 +23,7 @@ from grayflow.store.board import (
     check_texts,
     check_value,
 )
+from grayflow.store.durability import Durability
 from grayflow.store.records import is_over, span_ns
 from grayflow.store.redis.keys import Keys, type_of
 from grayflow.store.redis.record import read_record
@@ -44,12 +45,20 @@ class RedisBoard(Board):
         session: Returns the connections of the store that it belongs to, and raises if that is not open here.
         keys: The namespace's.
         place: The store's, for messages.
+        durability: How safe writes have to be; `None`: the server's own affair.
     """
 
-    def __init__(self, session: Callable[[], Session], keys: Keys, *, place: str) -> None:
+    def __init__(
+        self, session: Callable[[], Session], keys: Keys, *, place: str, durability: Durability | None = None
+    ) -> None:
         self._session = session
         self._keys = keys
         self._place = place
+        self._durability = durability
+
+    def durable(self, durability: Durability) -> "RedisBoard":
+        """See `Board.durable`: whether the server has such replicas is known when something is written."""
+        return RedisBoard(self._session, self._keys, place=self._place, durability=durability)
 
     async def now(self) -> int:
         """See `Board.now`."""
@@ -179,7 +188,11 @@ class RedisBoard(Board):
 
     async def _run(self, keys: Sequence[str], *arguments: str | bytes | int) -> Sequence[bytes] | None:
         """Return what the verb tells, `None` if it was refused."""
-        status, *told = await self._session().write(BOARD, keys, arguments)
+        session = self._session()
+        if self._durability is None:
+            status, *told = await session.write(BOARD, keys, arguments)
+        else:
+            status, *told = await session.write_safely(BOARD, keys, arguments, self._durability)
         if status == b"damaged":
             raise self._damaged(told[0].decode(), *told[1:])
         return told if status == b"done" else None

@@ -2,15 +2,17 @@
 Questions to the server and orders to it, each bounded in time and with its errors translated.
 
 Reading asks several questions in one MULTI, so the answers are of one instant. Writing runs a script; when no answer
-comes it runs it again with the same arguments, and the script knows a repetition (`script.py`).
+comes it runs it again with the same arguments, and the script knows a repetition (`script.py`). Where a write has to be
+safe, what it wrote is asked after in the same breath (`acknowledged.py`), on connections on which nobody else waits.
 """
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+from msgspec import structs
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AuthenticationError,
@@ -24,8 +26,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from grayflow.clock import Clock
-from grayflow.errors import StoreError, StoreUnavailableError
+from grayflow.errors import StoreError, StoreUnavailableError, UnacknowledgedError
 from grayflow.store.address import RedisAddress
+from grayflow.store.durability import Durability
+from grayflow.store.redis.acknowledged import QUESTIONS, run_and_ask
 from grayflow.store.redis.acl import ACL_REMEDY
 from grayflow.store.redis.heed import heed
 from grayflow.store.redis.line import Line, Purpose, route_to
@@ -34,6 +38,8 @@ from grayflow.store.redis.script import BOARD, CHANGES, Script
 from grayflow.store.redis.translate import WRONG_TYPE, foreign, translate
 
 __all__ = ["Command", "Session"]
+
+T = TypeVar("T")
 
 Command = tuple[str | bytes | int, ...]
 """The words of one command."""
@@ -62,20 +68,24 @@ class Session:
         self._place = address.safe_url
         self._route = route_to(address, key, client_name=client_name)
         self._read, self._once = self.line("read"), self.line("once")
+        self._safe = dict[float, Line]()
         self._scripts = {script: self._once.client.register_script(script.text) for script in (CHANGES, BOARD)}
         # All tries of one command, connecting included: what a caller waits at most for a server that is gone.
         self._within_s = 3 * address.timeout + address.connect_timeout
 
-    def line(self, purpose: Purpose) -> Line:
-        """Make another client to the same server."""
-        return Line(self._address, purpose, client_name=self._client_name, route=self._route)
+    def line(self, purpose: Purpose, *, blocked_s: float = 0.0) -> Line:
+        """Make another client to the same server, which may be silent for so much longer than it should be."""
+        address = structs.replace(self._address, timeout=self._address.timeout + blocked_s)
+        return Line(address, purpose, client_name=self._client_name, route=self._route)
 
     async def aclose(self) -> None:
         """Close all connections; see `Line.aclose`."""
         try:
             await self._read.aclose()
         finally:
-            await self._once.aclose()
+            async with anyio.create_task_group() as tasks:
+                for line in (self._once, *self._safe.values()):
+                    tasks.start_soon(line.aclose)
 
     async def read(self, *commands: Command) -> list[Any]:
         """
@@ -133,14 +143,57 @@ class Session:
             StoreUnavailableError: no answer; it may have been done.
             StoreAccessError, StoreFormatError: the server refused it.
         """
+        return await self._order(
+            self._once, script, keys, lambda: heed(self._scripts[script](keys=keys, args=arguments)), self._within_s
+        )
+
+    async def write_safely(
+        self,
+        script: Script,
+        keys: Sequence[str | bytes],
+        arguments: Sequence[str | bytes | int],
+        durability: Durability,
+    ) -> list[bytes]:
+        """
+        Run a script as `write` does, and return its answer when what it wrote is as safe as that.
+
+        Raises:
+            UnacknowledgedError: it was done, and was not as safe when the time was over.
+            StoreUnavailableError, StoreAccessError, StoreFormatError: as `write`.
+        """
+        wait_s = durability.timeout_s
+        line = self._safe.get(wait_s)
+        if line is None:
+            line = self._safe[wait_s] = self.line("once", blocked_s=wait_s)
+        words, sha = (len(keys), *keys, *arguments), self._scripts[script].sha
+        asked = await self._order(
+            line,
+            script,
+            keys,
+            lambda: run_and_ask(line.client, words, durability, sha=sha, text=script.text),
+            self._within_s + wait_s * QUESTIONS,
+        )
+        if asked.missing and asked.answer[0] == b"done":
+            raise UnacknowledgedError(self._place, missing=asked.missing, remedy=asked.remedy)
+        return asked.answer
+
+    async def _order(
+        self,
+        line: Line,
+        script: Script,
+        keys: Sequence[str | bytes],
+        send: Callable[[], Awaitable[T]],
+        within_s: float,
+    ) -> T:
+        """Give an order on a line, and return what `send` does; see `write`."""
         tries, arrived, sending = 0, False, False
         failure: Exception = TimeoutError()
-        with anyio.move_on_after(self._within_s):
+        with anyio.move_on_after(within_s):
             while True:
                 try:
-                    async with self._once.places:
+                    async with line.places:
                         sending = True
-                        return await heed(self._scripts[script](keys=keys, args=arguments))
+                        return await send()
                 except AuthenticationError as error:
                     raise translate(error, self._place) from error
                 except _PASSING as error:

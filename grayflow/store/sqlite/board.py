@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 from anyio.lowlevel import checkpoint
 
 from grayflow.clock import Clock
-from grayflow.errors import StoreUnavailableError
+from grayflow.errors import ConfigurationError, StoreUnavailableError
+from grayflow.store.durability import Durability
 from grayflow.store.lifetime import Lifetime
 from grayflow.store.local_board import LocalBoard, Shelf
 from grayflow.store.sqlite.board_tables import has_tables, make_tables, prune
@@ -38,14 +39,28 @@ class SQLiteBoard(LocalBoard):
         clock: The board's time. Processes of one host have the same.
         read: Runs work where the file may be read.
         write: Runs work where the board may be written.
+        sync: The same, and what is committed is on the disk when that returns.
     """
 
-    def __init__(self, namespace: str, lifetime: Lifetime, clock: Clock, *, read: _Run, write: _Run) -> None:
+    def __init__(
+        self, namespace: str, lifetime: Lifetime, clock: Clock, *, read: _Run, write: _Run, sync: _Run
+    ) -> None:
         self._namespace = namespace
         self._lifetime = lifetime
         self._clock = clock
         self._read = read
         self._write = write
+        self._sync = sync
+
+    def durable(self, durability: Durability) -> "SQLiteBoard":
+        """See `Board.durable`: every commit is on the disk before it returns."""
+        if durability.replicas or durability.synced_replicas:
+            raise ConfigurationError(
+                "a SQLite file has no replicas to wait for; Durability(local=True) waits for the disk"
+            )
+        return SQLiteBoard(
+            self._namespace, self._lifetime, self._clock, read=self._read, write=self._sync, sync=self._sync
+        )
 
     async def now(self) -> int:
         """See `Board.now`: the time of this host."""

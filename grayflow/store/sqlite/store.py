@@ -77,7 +77,12 @@ class SQLiteStore(Store):
         self._verbs = Verbs(self.namespace, self.place)
         self._workers: _Workers | None = None
         self.board = SQLiteBoard(
-            self.namespace, self._lifetime, self._clock, read=self._run_reading, write=self._write_board
+            self.namespace,
+            self._lifetime,
+            self._clock,
+            read=self._run_reading,
+            write=self._write_board,
+            sync=self._write,
         )
 
     @property

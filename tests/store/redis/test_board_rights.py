@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from grayflow.errors import StoreAccessError, StoreUnavailableError
+from grayflow.errors import StoreAccessError, StoreUnavailableError, UnacknowledgedError
+from grayflow.store.board import Record
+from grayflow.store.durability import Durability
 from grayflow.store.redis import RedisStore
 from grayflow.store.redis.acl import Role, acl_rules
 from grayflow.testing.contract.board.kit import LONG, held
 from grayflow.testing.contract.board.limits import NAMED
-from tests.servers import RedisServer
+from tests.servers import RedisServer, bundled_server, find_server
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +97,40 @@ async def test_a_set_or_record_is_not_left_half_done_where_a_right_is_missing(
         assert denied == {"zadd": ["put", "add"], "hset": ["put"]}[missing]
         assert (await store.board.get("jobs", "a") is None) is ("put" in denied)
         assert (await store.board.size("dirty") == 0) is ("add" in denied)
+
+
+async def test_a_worker_may_wait_for_a_replica(guarded: RedisServer) -> None:
+    with RedisServer("--replicaof", f"127.0.0.1 {guarded.port}"):
+        async with as_user(guarded, "worker") as store:
+            board = store.board.durable(Durability(replicas=1, timeout=30))
+
+            assert await board.put("jobs", "a", b"1") == Record(value=b"1", version=1)
+
+    assert guarded.ask("ACL", "LOG") == []
+
+
+@pytest.mark.parametrize("role", ["worker", "writer"])
+async def test_whoever_writes_may_wait_for_a_disk_where_the_server_knows_that(role: Role) -> None:
+    with RedisServer("--appendonly", "yes", binary=bundled_server() or find_server()) as server:
+        server.ask("ACL", "SETUSER", f"gf-{role}", *acl_rules(role, "prod", "pw", waitaof=True))
+        async with as_user(server, role) as store:
+            board = store.board.durable(Durability(local=True, timeout=30))
+
+            assert await board.put("jobs", "a", b"1") == Record(value=b"1", version=1)
+
+        assert server.ask("ACL", "LOG") == []
+
+
+async def test_a_worker_with_older_rules_is_told_what_was_written_and_what_to_do(guarded: RedisServer) -> None:
+    *rules, run = acl_rules("worker", "prod", "pw")
+    guarded.ask("ACL", "SETUSER", "gf-worker", *rules, run.replace(" +wait)", ")"))
+    async with as_user(guarded, "worker") as store:
+        board = store.board.durable(Durability(replicas=1, timeout=30))
+
+        with pytest.raises(UnacknowledgedError, match=r"made the write, but it cannot .*which `grayflow acl` prints"):
+            await board.put("jobs", "a", b"1")
+
+        assert await store.board.get("jobs", "a") == Record(value=b"1", version=1)
 
 
 async def test_a_wrong_password_is_told(guarded: RedisServer) -> None:

@@ -20,6 +20,7 @@ from grayflow.testing.contract.board.kit import PassTime
 from grayflow.testing.contract.board.lasting import Lasting
 from grayflow.testing.contract.board.leases import Claiming, Fencing, Renewing
 from grayflow.testing.contract.board.limits import Limiting
+from grayflow.testing.contract.board.promising import Promising
 from grayflow.testing.contract.board.racing import GivingUp, Racing
 from grayflow.testing.contract.board.records import Comparing, Expiring, Keeping
 from grayflow.testing.contract.board.sets import Collecting, Fading
@@ -38,6 +39,7 @@ class BoardContract(
     Collecting,
     Fading,
     Limiting,
+    Promising,
     Racing,
     GivingUp,
     Lasting,
