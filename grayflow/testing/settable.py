@@ -30,6 +30,7 @@ from grayflow.core.snapshot import Snapshot
 from grayflow.errors import ConfigurationError, InvalidFlagError, UnknownFlagError
 from grayflow.replica.holder import Held
 from grayflow.replica.trail import Trail
+from grayflow.store.given import Duration
 from grayflow.store.memory import MemoryStore
 from grayflow.store.port import DocumentKind
 from grayflow.testing.clock import FakeClock
@@ -41,7 +42,8 @@ class SettableClient(Client):
     """
     A `Client` without a store: `flags = SettableClient(); flags.set(payment_v2=True)`.
 
-    It needs no start; starting and closing it do nothing, any number of times, so that an application may do so.
+    It needs no start; starting and closing it do nothing, any number of times, so that an application may do so. Its
+    flags are always the newest: `freshness="confirmed"`, `at_least` and `wait_for` find what they want.
 
     Args:
         context_type: As for `Client`.
@@ -70,6 +72,7 @@ class SettableClient(Client):
         nothing = Snapshot.build(extensions=extensions, context_type=context_type)
         self._show(nothing, Position(epoch="tests", revision=0, nonce=""))
         self._live.attend(self)
+        self._evaluator._prove = _is_proved  # noqa: SLF001 - a client whose store can say nothing new
 
     # Flags
 
@@ -157,6 +160,16 @@ class SettableClient(Client):
     ) -> None:
         pass
 
+    async def wait_for(self, token: str | Position, *, timeout: Duration | None = 5.0) -> None:  # noqa: ARG002, ASYNC109
+        """
+        Return at once: what a test sets is there, and no change is on its way.
+
+        Raises:
+            ConfigurationError: the token is none.
+        """
+        if not isinstance(token, Position):
+            Position.from_token(token)
+
     def __repr__(self) -> str:
         return f"<SettableClient: {len(self._documents().flags)} defined, {len(self._live.frame.overrides)} set>"
 
@@ -194,6 +207,11 @@ class SettableClient(Client):
             known |= frame.overrides.keys()
             frame = frame.parent
         return tuple(get_close_matches(key, known, 3))
+
+
+async def _is_proved(_: Position | None) -> str:
+    """Say that nothing keeps the flags from being the newest."""
+    return ""
 
 
 class _Watch:

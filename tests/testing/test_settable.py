@@ -59,3 +59,19 @@ def test_names_that_nobody_knows_are_noted_once_with_names_like_them():
     flags.peek("paymnt")
 
     assert flags.unknown == {"paymnt": "there is no flag 'paymnt'. Did you mean 'payment'?"}
+
+
+@pytest.mark.anyio
+async def test_its_flags_are_the_newest_for_whoever_waits_for_a_change():
+    flags = SettableClient()
+    flags.define({"key": "f", "enabled": True})
+    elsewhere = "another-epoch:7:nonce"
+
+    await flags.wait_for(elsewhere, timeout=None)
+    confirmed = await flags.evaluate("f", freshness="confirmed")
+    async with flags.carried({"grayflow_at_least": elsewhere}):
+        carried = await flags.evaluate("f")
+
+    assert (confirmed.value, confirmed.stale) == (carried.value, carried.stale) == (True, False)
+    with pytest.raises(ConfigurationError, match="is not a position"):
+        await flags.wait_for("yesterday")
