@@ -16,6 +16,7 @@ from grayflow.core.frozen import FrozenDict, FrozenList
 from grayflow.core.outcomes import finish
 from grayflow.core.position import Position
 from grayflow.core.snapshot import Snapshot
+from grayflow.errors import ConfigurationError
 from grayflow.store.given import Duration
 
 __all__ = ["AnyContext", "Asking"]
@@ -186,7 +187,10 @@ class Asking:
             TypeError: the context is neither a `Context` nor a mapping.
             ConfigurationError: `at_least` without `async with`, or with `pin=False`.
         """
-        return Scope(self._evaluator, context, at_least, pin=pin)
+        if at_least is not None and not pin:
+            raise ConfigurationError("a scope waits for at_least in order to pin it; leave out pin=False")
+        subject = None if context is None else as_context(context, self._context_type)
+        return Scope(self._evaluator, subject, at_least, pin)
 
     def override(self, values: Mapping[str, Any] | None = None, /, **flags: Any) -> Override:
         """

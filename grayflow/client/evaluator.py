@@ -229,17 +229,20 @@ class Evaluator:
     def pin(self, context: Context | None, view: View | None = None) -> Frame:
         """Return a frame that pins what counts here, or that view and this instant."""
         around = self.frames.get()
-        frame = Frame(around.context if context is None else context, around.nearest_open())
-        pinning = around.pin() if view is None else None
+        # Most scopes are opened where there is none: the client's own frame is open, and pins nothing.
+        outermost = around.parent is None
+        pinning = None if outermost or view is not None else around.pin()
         if pinning is not None:
-            frame.view, frame.instant = pinning.view, pinning.instant
+            view, instant = pinning.view, pinning.instant
         else:
-            frame.view, frame.instant = view or self._live.view(), self._options.clock.now()
+            view, instant = view or self._live.view(), self._options.clock.now()
+        subject, parent = around.context if context is None else context, around if outermost else around.nearest_open()
+        frame = Frame(subject, parent, view, instant)
         if self._options.resolvers:
             shared = around.resolved if context is None else None
-            frame.resolved = shared or Resolved(self.resolvers, frame.context)
-        if self.hooks is None and frame.view is not None and not frame.forces():
-            frame.quicken(frame.view)
+            frame.resolved = shared or Resolved(self.resolvers, subject)
+        if self.hooks is None and view is not None and not (parent.overrides if outermost else parent.forces()):
+            frame.quicken(view)
         return frame
 
     def bind(self, context: Context | None) -> Frame:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from grayflow.core.context import Context, as_context
-from grayflow.core.frozen import freeze
+import msgspec
+
+from grayflow.core.context import Context
+from grayflow.core.frozen import FrozenDict, freeze
 from grayflow.core.position import Position
 from grayflow.errors import ConfigurationError, LifetimeError
 from grayflow.replica.view import View
@@ -28,6 +30,8 @@ __all__ = ["MISSING", "Frame", "Frames", "Host", "Kept", "Override", "Scope"]
 MISSING: Any = object()
 """No override."""
 
+_NOTHING: Any = FrozenDict()
+
 
 class Kept(Protocol):
     """Something that is kept for the length of a unit of work."""
@@ -36,41 +40,37 @@ class Kept(Protocol):
         """Called once, when the unit of work is over."""
 
 
-class Frame:
-    """
-    What an evaluation in some place of the program goes by.
+class Frame(msgspec.Struct, eq=False):
+    """What an evaluation in some place of the program goes by."""
 
-    Args:
-        context: Whoever the unit of work is for.
-        parent: The frame around it; `None` for the client's own.
-    """
+    context: Context
+    """Whoever the unit of work is for."""
+    parent: "Frame | None"
+    """The frame around it; `None` for the client's own."""
+    view: View | None = None
+    """The pinned view; `None` where nothing is pinned."""
+    instant: Any = None
+    """The pinned instant, nanoseconds since 1970; `None` where the clock is asked."""
+    open: bool = True
+    overrides: Mapping[str, Any] = _NOTHING
+    resolved: "Resolved | None" = None
+    kept: dict[object, "Kept"] = {}
+    """What parts of grayflow keep for this unit of work, each under a key of its own; see `unit`."""
+    # The two tables of the hot path: empty unless nothing but the snapshot decides.
+    checks: "Mapping[str, Callable[[Any, Any, Any], Decision]]" = _NOTHING
+    answers: "Mapping[str, Compiled]" = _NOTHING
 
-    __slots__ = ("answers", "checks", "context", "instant", "kept", "open", "overrides", "parent", "resolved", "view")
-
-    def __init__(self, context: Context, parent: "Frame | None") -> None:
-        self.context = context
-        self.parent = parent
-        self.open = True
-        self.view: View | None = None
-        """The pinned view; `None` where nothing is pinned."""
-        self.instant: Any = None
-        """The pinned instant, nanoseconds since 1970; `None` where the clock is asked."""
-        self.overrides: Mapping[str, Any] = {}
-        self.resolved: Resolved | None = None
-        self.kept: dict[object, Kept] = {}
-        """What parts of grayflow keep for this unit of work, each under a key of its own; see `unit`."""
-        # The two tables of the hot path: empty unless nothing but the snapshot decides.
-        self.checks: dict[str, Callable[[Any, Any, Any], Decision]] = {}
-        self.answers: dict[str, Compiled] = {}
+    def __repr__(self) -> str:
+        return f"<Frame{'' if self.open else ', closed'}>"  # short, and says nothing of whom it is for
 
     def quicken(self, view: View) -> None:
         """Let the hot path answer from that view, as far as its freshness allows."""
-        self.checks = view.checks if view.freshness != "expired" else {}
-        self.answers = view.answers if view.freshness == "fresh" else {}
+        self.checks = view.checks if view.freshness != "expired" else _NOTHING
+        self.answers = view.answers if view.freshness == "fresh" else _NOTHING
 
     def slow(self) -> None:
         """Let every question be looked at properly."""
-        self.checks, self.answers = {}, {}
+        self.checks = self.answers = _NOTHING
 
     def pin(self) -> "Frame | None":
         """Return the nearest open frame that pins a view, if any does."""
@@ -149,23 +149,23 @@ class Host(Protocol):
         """Wait for a change, then return a frame that pins the current view, stale if the change was not reached."""
 
 
-class Scope:
+class Scope(msgspec.Struct, eq=False):
     """
     One snapshot, one freshness, one instant and one context, for the length of the block; see `Client.scope`.
 
     Use it once. Inside, `position` says what is pinned.
     """
 
-    def __init__(self, host: Host, context: Any, at_least: "str | Position | None", *, pin: bool) -> None:
-        if at_least is not None and not pin:
-            raise ConfigurationError("a scope waits for at_least in order to pin it; leave out pin=False")
-        self._host = host
-        self._at_least = at_least
-        self._pin = pin
-        self._context = None if context is None else as_context(context, host.context_type)
-        self._reached: Frame | None = None
-        self._frame: Frame | None = None
-        self._token: Token[Frame] | None = None
+    _host: Host
+    _context: Context | None
+    _at_least: "str | Position | None"
+    _pin: bool
+    _reached: Frame | None = None
+    _frame: Frame | None = None
+    _token: "Token[Frame] | None" = None
+
+    def __repr__(self) -> str:
+        return f"<Scope at {self.position}>"  # and nothing of whom it is for
 
     async def wait(self) -> Self:
         """
@@ -176,7 +176,8 @@ class Scope:
         Raises:
             LifetimeError: the block was entered already.
         """
-        self._check_new()
+        if self._frame is not None:
+            raise _entered_before()
         if self._at_least is not None:
             self._reached = await self._host.pin_at_least(self._context, self._at_least)
             self._at_least = None
@@ -197,36 +198,34 @@ class Scope:
             raise ConfigurationError(
                 "at_least waits for a change, so the block is: async with flags.scope(..., at_least=token):"
             )
-        self._check_new()
+        if self._frame is not None:
+            raise _entered_before()
+        host = self._host
         if self._reached is not None:
-            return self._enter(self._reached)
-        return self._enter(self._host.pin(self._context) if self._pin else self._host.bind(self._context))
+            frame = self._reached
+        else:
+            frame = host.pin(self._context) if self._pin else host.bind(self._context)
+        self._frame = frame
+        host.pinned.add(frame)
+        self._token = host.frames.set(frame)
+        return self
 
     def __exit__(self, *exc: object) -> None:
-        self._leave()
+        if self._frame is not None and self._token is not None:
+            self._host.pinned.discard(self._frame)
+            self._frame.close()
+            _reset(self._host.frames, self._token)
 
     async def __aenter__(self) -> Self:
         await self.wait()
         return self.__enter__()
 
     async def __aexit__(self, *exc: object) -> None:
-        self._leave()
+        self.__exit__(*exc)
 
-    def _check_new(self) -> None:
-        if self._frame is not None:
-            raise LifetimeError("this scope was entered before; make a new one: with flags.scope(...):")
 
-    def _enter(self, frame: Frame) -> Self:
-        self._frame = frame
-        self._host.pinned.add(frame)
-        self._token = self._host.frames.set(frame)
-        return self
-
-    def _leave(self) -> None:
-        if self._frame is not None and self._token is not None:
-            self._host.pinned.discard(self._frame)
-            self._frame.close()
-            _reset(self._host.frames, self._token)
+def _entered_before() -> LifetimeError:
+    return LifetimeError("this scope was entered before; make a new one: with flags.scope(...):")
 
 
 class Override:
