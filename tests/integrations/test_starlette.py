@@ -1,7 +1,7 @@
 """A Starlette application under a real uvicorn: which context and which snapshot each part of a request decides by."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 import httpx
@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
@@ -239,6 +240,42 @@ async def test_the_applications_own_lifespan_runs_while_the_flags_are_there(admi
 
     assert seen == ["fresh", "fresh"]
     assert flags.health.state == "closed"
+
+
+async def test_an_application_may_start_again_with_a_client_of_its_own_each_time(admin: Admin):
+    async def on(request: Request) -> Response:
+        return PlainTextResponse(str(await flags_of(request).is_enabled("f")))
+
+    opening = lifespan(lambda: Client(admin.store))
+    app = Starlette(
+        routes=[Route("/on", on), Route("/ready", health_endpoint())],
+        middleware=[Middleware(FlagsMiddleware, context=who)],
+    )
+    used: list[object] = []
+    for _ in range(2):
+        async with opening(app) as state:
+            used.append(state["flags"])
+
+            async def served(
+                scope: Scope, receive: Receive, send: Send, *, state: Mapping[str, object] = state
+            ) -> None:
+                await app({**scope, "state": dict(state)}, receive, send)
+
+            transport = httpx.ASGITransport(served)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                assert (await client.get("/on?user=anna")).text == "True"
+                assert (await client.get("/on?user=ben")).text == "False"
+                assert (await client.get("/ready")).json()["state"] == "fresh"
+
+    assert used[0] is not used[1]
+    assert [one.health.state for one in used if isinstance(one, Client)] == ["closed", "closed"]
+
+
+async def test_a_middleware_without_a_client_needs_the_lifespan_and_says_so():
+    transport = httpx.ASGITransport(FlagsMiddleware(PlainTextResponse("never")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        with pytest.raises(LifetimeError, match=r"which has to run: with TestClient\(app\) as client"):
+            await client.get("/")
 
 
 async def test_an_application_without_flags_says_how_to_get_them():
