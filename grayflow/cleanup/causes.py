@@ -105,7 +105,15 @@ def _why_on(change: Change, before: Flag | None, after: Flag | None, *, later: b
         return "rolled back"
     if change.before is None:
         return "created"
-    return "enabled" if before is not None and not before.enabled else "given a share"
+    if before is not None and not before.enabled:
+        return "enabled"
+    return "rescheduled" if before is not None and _shut(before, change.at) else "given a share"
+
+
+def _shut(flag: Flag, now: int) -> bool:
+    """Tell whether a flag was outside of its window."""
+    begins, ends = flag.effective_at, flag.expires_at
+    return (begins is not None and now < from_datetime(begins)) or (ends is not None and from_datetime(ends) <= now)
 
 
 async def _change(store: Store, flag: str, revision: int) -> Change | None:

@@ -39,7 +39,8 @@ Why a variant can be served no more, or again.
 Off: the flag was `disabled`, `archived`, `deleted`; its window was over (`expired`, which no write announces) or begins
 later now (`rescheduled`); rules, lists and splits leave the variant no `zero share`; an earlier revision without it was
 brought back (`rolled back`); a breaker or a guard did it (`tripped`).
-On: the flag was `created` or `enabled`; its window began (`started`); it was `given a share`; or `rolled back`.
+On: the flag was `created` or `enabled`; its window began (`started`), or was moved to hold this moment
+(`rescheduled`); the variant was `given a share`; or `rolled back`.
 """
 
 Drained = Literal["", "acknowledged", "this_process", "timeout"]

@@ -317,6 +317,28 @@ async def test_the_cause_of_an_expiry_is_known_after_later_edits(make: Make, adm
     assert [(off.cause, off.at) for off in told.events] == [("expired", 1_767_225_660_000_000_000)]
 
 
+@pytest.mark.parametrize(
+    ("window", "moved"),
+    [
+        pytest.param({"expires_at": "2026-01-01T00:00:10Z"}, {"expires_at": "2026-01-02T00:00:00Z"}, id="extended"),
+        pytest.param({"effective_at": "2026-01-02T00:00:00Z"}, {"effective_at": None}, id="begun early"),
+    ],
+)
+async def test_a_window_that_is_moved_to_now_switches_on_and_is_no_share(
+    make: Make, admin: Admin, clock: FakeClock, window: dict, moved: dict
+):
+    await admin.put({"key": "sale", "enabled": True, **window})
+    told = Told()
+    async with make() as flags:
+        flags.on_switch_on("sale", scope="fleet", name="warm")(told)
+        await clock.advance(20)
+        before = len(told.events)
+        await admin.put({"key": "sale", "enabled": True, **moved})
+        await clock.advance(5)
+
+    assert [on.cause for on in told.events[before:]] == ["rescheduled"]
+
+
 async def test_a_window_that_begins_switches_on(make: Make, admin: Admin, clock: FakeClock):
     await admin.put({"key": "sale", "enabled": True, "effective_at": "2026-01-01T00:01:00Z"})
     told = Told()
