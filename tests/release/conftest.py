@@ -1,4 +1,6 @@
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,14 @@ async def slow_flags(admin: Admin, store: MemoryStore, clock: FakeClock) -> Asyn
 @pytest.fixture
 def sides() -> Sides:
     return Sides()
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder in memory where there is such a thing: a killed process needs no disk to be synced."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="grayflow-", dir=memory) as folder:
+        yield Path(folder)

@@ -1,20 +1,15 @@
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import pytest_collection_modifyitems
+from tests.release.atom.kills import Order
+from tests.release.kills import Zygote
 
-__all__ = ["pytest_collection_modifyitems", "quick_path"]  # the long ones are left out of this folder alone, too
+__all__ = ["pytest_collection_modifyitems"]  # the long ones are left out of this folder alone, too
 
 
-@pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder in memory where there is such a thing: a killed process needs no disk to be synced."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="grayflow-", dir=memory) as folder:
-        yield Path(folder)
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote(Order) as started:
+        yield started

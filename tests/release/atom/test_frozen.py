@@ -6,7 +6,6 @@ Whatever it was at, it begins nothing more, and the journal has no step twice.
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,18 +14,13 @@ import pytest
 from msgspec import structs
 
 from grayflow.release.atom.record import Run
-from tests.release.atom.kills import Order, Zygote, sqlite_file
+from tests.release.atom.kills import Order, sqlite_file
 from tests.release.atom.world import World
+from tests.release.kills import Zygote
 
 pytestmark = pytest.mark.timeout(300)
 
 MIDDLE = "link a is new"
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ Nothing is sampled: the points of a run are counted first, and then a process di
 """
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,18 +12,13 @@ from uuid import uuid4
 import pytest
 from msgspec import structs
 
-from tests.release.atom.kills import Order, Zygote, sqlite_file
+from tests.release.atom.kills import Order, sqlite_file
 from tests.release.atom.world import NAMES, World
+from tests.release.kills import Zygote
 
 pytestmark = pytest.mark.timeout(300)
 
 POLICIES = ("undo", "continue")
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as started:
-        yield started
 
 
 class Trial:

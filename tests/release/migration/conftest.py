@@ -2,10 +2,9 @@ import pytest
 
 from grayflow import Admin, Client
 from tests.faults.conftest import pytest_collection_modifyitems
-from tests.release.atom.conftest import quick_path
 from tests.release.migration.bench import Bench
 
-__all__ = ["pytest_collection_modifyitems", "quick_path"]  # the long ones are left out of this folder alone, too
+__all__ = ["pytest_collection_modifyitems"]  # the long ones are left out of this folder alone, too
 
 
 @pytest.fixture

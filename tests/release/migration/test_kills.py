@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 from msgspec import structs
 
-from tests.release.migration.kills import Task, Zygote
+from tests.release.kills import Zygote
+from tests.release.migration.kills import Task
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,7 +35,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    with Zygote() as started:
+    with Zygote(Task) as started:
         yield started
 
 
@@ -53,13 +54,13 @@ class Trial:
         if task.new == "sqlite":
             self._template = structs.replace(task, folder=str(folder / "template"), what="init")
             (folder / "template").mkdir()
-            assert zygote.run(self._template) == 0
+            assert zygote.run(self._template)[0] == 0
 
     def points(self) -> list[str]:
         """Run it to its end, settle, and return the points that it came to."""
         task = self._fresh()
-        assert self._zygote.run(task) == 0
-        points = (Path(task.folder) / "points").read_text().splitlines()
+        status, points = self._zygote.run(task)
+        assert status == 0
         self._settle(task)
         return points
 
@@ -68,10 +69,10 @@ class Trial:
         points = self.points()
         for number, name in enumerate(points, 1):
             task = structs.replace(self._fresh(), kill_at=number)
-            assert self._zygote.run(task) == -signal.SIGKILL
+            assert self._zygote.run(task)[0] == -signal.SIGKILL
             for after in then:
                 later = structs.replace(task, what=after.what, hours=1, kill_at=0)
-                assert self._zygote.run(later) == 0, f"killed at point {number}, {name}"
+                assert self._zygote.run(later)[0] == 0, f"killed at point {number}, {name}"
             self._settle(task, f"killed at point {number}, {name}")
             shutil.rmtree(task.folder)
         return len(points)
@@ -79,7 +80,7 @@ class Trial:
     def _settle(self, task: Task, told: str = "") -> None:
         stage = task.stage if task.stage != "off" else "dualwrite"
         later = structs.replace(task, what="settle", stage=stage, hours=2, kill_at=0)
-        assert self._zygote.run(later) == 0, told
+        assert self._zygote.run(later)[0] == 0, told
 
     def _fresh(self) -> Task:
         folder = self._folder / uuid4().hex
@@ -88,7 +89,7 @@ class Trial:
             shutil.copytree(self._folder / "template", folder)
         else:
             folder.mkdir()
-            assert self._zygote.run(structs.replace(task, what="init")) == 0
+            assert self._zygote.run(structs.replace(task, what="init"))[0] == 0
         return task
 
 
