@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import checkpoint
 
+from grayflow.client.cancelling import cancelled_from_within
 from grayflow.core.flag import Flag
 from grayflow.core.snapshot import Snapshot
 from grayflow.errors import ConfigurationError
@@ -178,10 +179,17 @@ class _Handler:
             result = self._function(before, after)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:
-            self._changes.errors += 1
-            kind = type(error).__name__
-            if kind not in self._told:  # a handler without its cache fails for each change: thousands after a load
-                self._told.add(kind)
-                text = "on_change handler %r raised for flag %r; the next %s of it are only counted"
-                log.warning(text, self._function, key, kind, exc_info=error)
+        except asyncio.CancelledError as error:
+            if not cancelled_from_within():
+                raise
+            self._failed(key, error)
+        except Exception as error:  # noqa: BLE001 - the application's code: counted and logged
+            self._failed(key, error)
+
+    def _failed(self, key: str, error: BaseException) -> None:
+        self._changes.errors += 1
+        kind = type(error).__name__
+        if kind not in self._told:  # a handler without its cache fails for each change: thousands after a load
+            self._told.add(kind)
+            text = "on_change handler %r raised for flag %r; the next %s of it are only counted"
+            log.warning(text, self._function, key, kind, exc_info=error)

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from grayflow.client.cancelling import cancelled_from_within
 from grayflow.core.context import Context
 from grayflow.core.outcomes import told
 
@@ -42,6 +43,10 @@ class Resolvers:
                 if inspect.isawaitable(value):
                     value = await value
                 failure = None
+            except asyncio.CancelledError:
+                if not cancelled_from_within():
+                    raise
+                value, failure = None, "it was cancelled from within"
             except Exception as error:  # noqa: BLE001 - the application's code; the decision says what it raised
                 value, failure = None, f"{type(error).__name__}: {told(error)}"
         if failure is None:

@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -157,6 +158,26 @@ async def test_what_a_handler_raises_is_counted_and_it_goes_on(make: Make, store
 
         assert len(calls) == 2
         assert flags.health.handler_errors == 2
+        assert flags.health.state == "fresh"
+
+
+async def test_a_handler_that_awaits_what_it_has_cancelled_hears_of_the_next_change(make: Make, store: Faulty, clock):
+    heard: list[Flag | None] = []
+
+    async def restart(_: Flag | None, new: Flag | None) -> None:
+        heard.append(new)
+        worker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        worker.cancel()
+        await worker
+
+    async with make() as flags:
+        flags.on_change("f")(restart)
+        for document in (ON, OFF, ON):
+            await put(store, "f", **document)
+            await clock.advance(0)
+
+        assert len(heard) == 3
+        assert flags.health.handler_errors == 3
         assert flags.health.state == "fresh"
 
 

@@ -1,3 +1,5 @@
+import asyncio
+
 import anyio
 import pytest
 
@@ -153,6 +155,21 @@ async def test_one_that_fails_is_absent_and_the_decision_says_so(make: Make, cap
 
         assert flags.health.resolver_errors == 3
         assert len(caplog.records) == 1
+
+
+async def test_one_that_awaits_what_was_cancelled_is_absent_and_the_caller_goes_on(make: Make):
+    async def shared(_: Context) -> str:
+        fetch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        fetch.cancel()
+        await fetch
+        return "gold"
+
+    async with make(resolvers={"plan": shared}) as flags:
+        assert await flags.is_enabled("f", ANNA) is False
+        decision = await flags.evaluate("f", ANNA)
+
+        assert (decision.value, decision.error) == (False, ErrorCode.RESOLVER_FAILED)
+        assert "cancelled from within" in decision.detail
 
 
 async def test_a_decision_that_failed_anyway_keeps_its_own_error(make: Make):

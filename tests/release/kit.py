@@ -63,7 +63,7 @@ class Sides:
         self.opened: list[Any] = []
         self.misuses: list[str] = []
         self.attempts: dict[str, int] = {}
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
         self.held_up: dict[str, anyio.Event] = {}
 
     def factory(self, name: str) -> Callable[[], AbstractAsyncContextManager[Any]]:

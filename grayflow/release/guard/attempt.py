@@ -4,6 +4,7 @@ One guarded call: the new implementation under its timeout, then perhaps the old
 What either raises comes out as the very object, with its own traceback. Nothing here waits for a store.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ import anyio
 import msgspec
 
 from grayflow.client.asking import AnyContext
+from grayflow.client.cancelling import cancelled_from_within
 from grayflow.release.counters.meter import Meter
 from grayflow.release.guard.breaker import Breaker, Permit
 from grayflow.release.guard.outcome import Errors, Outcome, classify
@@ -109,7 +111,7 @@ class Attempts:
         with attempt:
             try:
                 return await self._new(attempt, use, call)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if attempt.outcome is not Outcome.FAILURE or not call.repeatable or _is_over(until):
                     raise
                 failure = error
@@ -131,6 +133,10 @@ class Attempts:
                 result = await call.of(use)
                 attempt.answered()
                 return result
+        except asyncio.CancelledError as error:
+            if cancelled_from_within():  # it awaited something that was cancelled; nobody wants the caller to end
+                attempt.raised(error)
+            raise
         except Exception as error:
             attempt.raised(error)
             raise
@@ -257,7 +263,7 @@ class Attempt:
         self.decision: Decision | None = None
         """What the flag said, if the call is counted."""
         self.context: AnyContext = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -272,13 +278,16 @@ class Attempt:
         self.slow = slow_s is not None and self.took_s > slow_s
         self.outcome = Outcome.SLOW if self.slow else Outcome.SUCCESS
 
-    def raised(self, error: Exception, *, failed: bool = False) -> None:
+    def raised(self, error: BaseException, *, failed: bool = False) -> None:
         """It raised; `failed`: whatever the rules say of that error."""
         self.answered()
         rules = self._attempts.rules
-        self.outcome = Outcome.FAILURE if failed else classify(error, rules.failures, rules.ignore)
+        if failed or not isinstance(error, Exception):
+            self.outcome = Outcome.FAILURE
+        else:
+            self.outcome = classify(error, rules.failures, rules.ignore)
 
-    def turn_to_old(self, failure: Exception) -> None:
+    def turn_to_old(self, failure: BaseException) -> None:
         """The old one is asked, since it failed."""
         self._failure, self.outcome = failure, Outcome.CANCELLED
 

@@ -5,6 +5,7 @@ A task of its own, because what `async with` opened has to be closed in the same
 their cancellation may meet it halfway.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 import msgspec
 
+from grayflow.client.cancelling import cancelled_from_within
 from grayflow.clock import Clock
 from grayflow.release.switch.factories import Factory
 from grayflow.release.switch.instance import Instance, Use
@@ -157,6 +159,12 @@ class Slot(Generic[S]):
                     scope.deadline = anyio.current_time() + self._limits.close_s
             if opened and scope.cancelled_caught:
                 log.warning("%s did not close within %g s", self._name, self._limits.close_s)
+        except asyncio.CancelledError as error:
+            if not cancelled_from_within():
+                raise
+            told = RuntimeError("it was cancelled from within")
+            told.__cause__ = error
+            self._note(told, opened=opened)
         except Exception as error:  # noqa: BLE001 - the application's code; what it raises is told to callers and the log
             self._note(error, opened=opened)
         finally:

@@ -42,7 +42,7 @@ class Side:
     def __init__(self, name: str):
         self.name = name
         self.calls: list[str] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.hangs = False
         self.wait: anyio.Event | None = None
         self.clock: FakeClock | None = None

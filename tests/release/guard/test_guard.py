@@ -1,5 +1,6 @@
 """What a guard does with one call: whom it asks, what comes out, and what is held against whom."""
 
+import asyncio
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -97,6 +98,19 @@ async def test_three_failures_of_four_open_it_within_the_minimum_of_calls_and_on
                 break
 
         assert number == 20
+
+
+async def test_a_new_one_that_awaits_what_was_cancelled_has_failed_and_cancels_no_caller(world: World) -> None:
+    async with world.serving() as shelf:
+        world.new.error = asyncio.CancelledError()
+
+        assert await shelf.get("k") == "old k"
+        assert world.outcomes == {Outcome.FAILURE: 1}
+        with pytest.raises(asyncio.CancelledError):
+            await shelf.charge("card")
+
+        assert world.old.calls == ["k"]
+        assert world.outcomes == {Outcome.FAILURE: 2}
 
 
 @pytest.mark.parametrize("way", ["times out", "raises"])

@@ -109,6 +109,22 @@ async def test_a_factory_that_raises_five_times_is_called_six_times_and_costs_no
         assert await notes.get("k") == "new"
 
 
+async def test_a_factory_that_awaits_what_was_cancelled_costs_no_call_and_is_tried_again(
+    admin: Admin, slow_flags: Client, sides: Sides, clock: FakeClock
+) -> None:
+    await serve(admin, slow_flags, "on")
+    sides.failing["new"] = asyncio.CancelledError()
+    switch = switch_of(sides)
+    async with switch.running(slow_flags):
+        assert await switch.proxy().get("k") == "old"
+        assert switch.status.variants["on"].error == "RuntimeError: it was cancelled from within"
+
+        del sides.failing["new"]
+        with anyio.fail_after(PATIENCE_S):
+            while await switch.proxy().get("k") == "old":
+                await clock.advance(0.5)
+
+
 async def test_a_factory_that_fails_is_not_tried_with_every_call(
     admin: Admin, slow_flags: Client, sides: Sides, clock: FakeClock
 ) -> None:
