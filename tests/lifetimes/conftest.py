@@ -4,6 +4,9 @@ from uuid import uuid4
 import pytest
 
 from tests.lifetimes.owners import PLACES, Place
+from tests.lifetimes.steps import cancel
+
+__all__ = ["cancel"]
 
 
 @pytest.fixture

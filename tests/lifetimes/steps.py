@@ -11,10 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import pytest
 
-__all__ = ["CANCELLATIONS", "Steps", "counted", "natively", "within_a_scope"]
+from tests.lifetimes.census import Census, as_before
+
+__all__ = ["CANCELLATIONS", "Cancelled", "Steps", "cancel", "counted", "each", "natively", "within_a_scope"]
 
 Action = Callable[[], Awaitable[object]]
+
+_MOST = 2_000
 
 
 class Steps:
@@ -108,3 +113,36 @@ async def within_a_scope(steps: Steps, at: int, action: Action) -> bool:
 
 
 CANCELLATIONS = {"natively": natively, "within a scope": within_a_scope}
+
+Cancelled = Callable[[Steps, int, Action], Awaitable[bool]]
+"""One of them, as tests are given it: `cancel`."""
+
+
+@pytest.fixture(params=CANCELLATIONS)
+def cancel(request: pytest.FixtureRequest) -> Cancelled:
+    return CANCELLATIONS[request.param]
+
+
+async def each(
+    attempt: Callable[[Steps, int], Awaitable[bool]], then: Callable[[], Awaitable[object]] | None = None
+) -> tuple[int, int]:
+    """
+    Try with every await point, and see that nothing is left behind of any try.
+
+    Args:
+        attempt: Cancels something at that await point; tells whether that ended it.
+        then: Looks at the world after each try.
+
+    Returns:
+        How many await points there were, and at how many the cancellation ended something.
+    """
+    before, ended = Census(), 0
+    for at in range(1, _MOST):
+        async with counted() as steps:
+            ended += await attempt(steps, at)
+            await as_before(before)
+        if then is not None:
+            await then()
+        if not steps.reached:
+            return at - 1, ended
+    raise AssertionError("there is no end of await points")

@@ -5,42 +5,18 @@ The await points are those of all tasks that take part, counted until there is n
 of them is started fifty times.
 """
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from tests.client.test_lifetime import tasks_of_grayflow
-from tests.lifetimes.census import Census, as_before
 from tests.lifetimes.owners import USES, Place
-from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
+from tests.lifetimes.steps import Cancelled, Steps, counted, each
 
 pytestmark = pytest.mark.anyio
-
-Cancelled = Callable[[Steps, int, Callable[[], Awaitable[object]]], Awaitable[bool]]
-
-MOST = 2_000
 
 
 @pytest.fixture(params=["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
-
-
-@pytest.fixture(params=CANCELLATIONS)
-def cancel(request: pytest.FixtureRequest) -> Cancelled:
-    return CANCELLATIONS[request.param]
-
-
-async def each(attempt: Callable[[Steps, int], Awaitable[bool]]) -> tuple[int, int]:
-    """Try with every await point; return how many there were, and at how many the cancellation ended something."""
-    before, ended = Census(), 0
-    for at in range(1, MOST):
-        async with counted() as steps:
-            ended += await attempt(steps, at)
-            await as_before(before)
-        if not steps.reached:
-            return at - 1, ended
-    raise AssertionError("there is no end of await points")
 
 
 async def test_a_client_that_is_cancelled_while_it_starts(place: Place, cancel: Cancelled) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from grayflow import Admin, Client, MemoryStore
 from grayflow.testing import FakeClock
+from tests.lifetimes.steps import cancel
 from tests.release.kit import Sides
+
+__all__ = ["cancel"]
 
 
 @pytest.fixture

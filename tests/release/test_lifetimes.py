@@ -1,32 +1,21 @@
 """The blocks of all parts that run beside a client: cancelled at every await point, nothing is left behind."""
 
-from collections.abc import Awaitable, Callable
-
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from grayflow import Client, MemoryStore
 from grayflow.release import ImplementationSwitch, ParallelRun
-from tests.lifetimes.census import Census, as_before
-from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
+from tests.lifetimes.steps import Cancelled, Steps, each
 from tests.release.kit import Notes, Sides
 from tests.release.parallel.kit import answers
 
 pytestmark = pytest.mark.anyio
 
-Cancelled = Callable[[Steps, int, Callable[[], Awaitable[object]]], Awaitable[bool]]
-
-MOST = 500
-
 
 @pytest.fixture(params=["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
-
-
-@pytest.fixture(params=CANCELLATIONS)
-def cancel(request: pytest.FixtureRequest) -> Cancelled:
-    return CANCELLATIONS[request.param]
 
 
 async def use_switch(flags: Client, sides: Sides) -> None:
@@ -57,18 +46,18 @@ USES = {"switch": use_switch, "parallel run": use_parallel_run}
 async def test_a_block_that_is_cancelled_anywhere(cancel: Cancelled, use: str) -> None:
     async with MemoryStore() as store:
         flags = Client(store)  # not started: its own tasks come and go, and would be counted
-        before, ended = Census(), 0
-        for at in range(1, MOST):
-            sides = Sides()
-            async with counted() as steps:
-                ended += await cancel(steps, at, lambda sides=sides: USES[use](flags, sides))
-                await as_before(before)
-            assert sides.still_open() == []
-            assert sides.misuses == []
-            if not steps.reached:
-                break
-        else:
-            raise AssertionError("there is no end of await points")
+        tried: list[Sides] = []
 
-    assert at > 5
-    assert ended >= at / 3
+        async def attempt(steps: Steps, at: int) -> bool:
+            tried.append(Sides())
+            return await cancel(steps, at, lambda: USES[use](flags, tried[-1]))
+
+        async def look() -> None:
+            await checkpoint()
+            assert tried[-1].still_open() == []
+            assert tried[-1].misuses == []
+
+        points, ended = await each(attempt, look)
+
+    assert points > 5
+    assert ended >= points / 3

@@ -1,7 +1,6 @@
 """Callers that are cancelled: once or more often, natively or by a scope, at a step or anywhere at all."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -14,15 +13,13 @@ from grayflow.release.atom.errors import AtomRolledBack
 from grayflow.release.atom.journal import BoardJournal
 from grayflow.release.atom.model import StepCall
 from grayflow.testing import FakeClock
-from tests.lifetimes.census import Census, as_before
-from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
+from tests.lifetimes.steps import Cancelled, Steps, each
 from tests.release.atom.bench import Bench, opened
 from tests.release.atom.world import NAMES
 
 pytestmark = pytest.mark.anyio
 
 PATIENCE_S = 20
-MOST = 2_000
 
 
 @pytest.fixture
@@ -309,18 +306,13 @@ async def test_the_undo_is_not_interrupted_by_a_cancellation_that_comes_later(be
 # Every await point
 
 
-@pytest.fixture(params=CANCELLATIONS)
-def cancel(request: pytest.FixtureRequest) -> Callable[..., Awaitable[bool]]:
-    return CANCELLATIONS[request.param]
-
-
 @pytest.mark.parametrize("fail", ["", "do open"])
-async def test_cancelled_at_every_await_point_everything_is_done_or_undone(
-    cancel: Callable[..., Awaitable[bool]], fail: str
-) -> None:
+async def test_cancelled_at_every_await_point_everything_is_done_or_undone(cancel: Cancelled, fail: str) -> None:
     """The await points are those of the caller, of the engine, of the steps and of the journal, one after the other."""
 
-    async def attempt(steps: Steps, at: int) -> tuple[bool, str]:
+    found = set()
+
+    async def attempt(steps: Steps, at: int) -> bool:
         bench = Bench()
         if fail:
             bench.failures[fail] = [ValueError("boom")]
@@ -337,17 +329,12 @@ async def test_cancelled_at_every_await_point_everything_is_done_or_undone(
         assert outcomes in ([], ["succeeded"], ["rolled_back"])
         assert bench.state == ("after" if outcomes == ["succeeded"] else "before"), f"cancelled at await point {at}"
         assert ended or outcomes
-        return ended, bench.state
+        found.add((ended, bench.state))
+        return ended
 
-    found, census = set(), Census()
-    for at in range(1, MOST):
-        async with counted() as steps:
-            found.add(await attempt(steps, at))
-            await as_before(census)
-        if not steps.reached:
-            break
+    points, _ = await each(attempt)
 
-    assert at > 50
+    assert points > 50
     assert (True, "before") in found
 
 

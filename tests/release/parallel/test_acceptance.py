@@ -18,8 +18,7 @@ from hypothesis import strategies as some
 from grayflow import Client, ShadowWriteError, SystemClock
 from grayflow.release import ParallelOutcome, ParallelRun, in_shadow, writes
 from grayflow.testing import VirtualClock, VirtualLoop
-from tests.lifetimes.census import Census, as_before
-from tests.lifetimes.steps import CANCELLATIONS, Steps, counted
+from tests.lifetimes.steps import Cancelled, Steps, each
 from tests.release.parallel.kit import FLAG, answers, outcomes
 
 MODES = ["detached", "concurrent", "sequential"]
@@ -131,8 +130,7 @@ def test_a_caller_that_is_cancelled_at_100_random_points_leaves_no_task_and_no_f
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("cancel", CANCELLATIONS)
-async def test_a_caller_that_is_cancelled_at_every_await_point_in_turn(mode: str, cancel: str) -> None:
+async def test_a_caller_that_is_cancelled_at_every_await_point_in_turn(mode: str, cancel: Cancelled) -> None:
     flags = Client("memory://")
     run = ParallelRun[int]("users", flag=FLAG, mode=mode, timeout=60)  # type: ignore[arg-type]
 
@@ -140,21 +138,16 @@ async def test_a_caller_that_is_cancelled_at_every_await_point_in_turn(mode: str
         with flags.override({FLAG: True}):
             await run(control=answers(1, turns=5), candidates={"a": answers(1, turns=3), "b": answers(1, turns=9)})
 
-    ended = 0
+    async def attempt(steps: Steps, at: int) -> bool:
+        ended = await cancel(steps, at, call)
+        await run.idle()
+        return ended
+
     async with run.running(flags):
-        before = Census()
-        for at in range(1, 200):
-            async with counted() as steps:
-                ended += await CANCELLATIONS[cancel](steps, at, call)
-                await run.idle()
-                await as_before(before)
-            if not steps.reached:
-                break
-        else:
-            raise AssertionError("there is no end of await points")
+        points, ended = await each(attempt)
 
     assert ended > 3
-    assert run.counts.total(ParallelOutcome.MATCH, ParallelOutcome.CANCELLED) == 2 * at
+    assert run.counts.total(ParallelOutcome.MATCH, ParallelOutcome.CANCELLED) == 2 * (points + 1)
     assert run.counts.harness_errors == {}
 
 
@@ -167,17 +160,15 @@ async def in_the_block(flags: Client, mode: str) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("cancel", CANCELLATIONS)
-async def test_a_block_that_is_cancelled_at_every_await_point_in_turn_leaves_nothing(mode: str, cancel: str) -> None:
-    flags, before = Client("memory://"), Census()
-    for at in range(1, 200):
-        steps: Steps
-        async with counted() as steps:
-            await CANCELLATIONS[cancel](steps, at, lambda: in_the_block(flags, mode))
-            await as_before(before)
-        if not steps.reached:
-            return
-    raise AssertionError("there is no end of await points")
+async def test_a_block_that_is_cancelled_at_every_await_point_in_turn_leaves_nothing(
+    mode: str, cancel: Cancelled
+) -> None:
+    flags = Client("memory://")
+
+    points, ended = await each(lambda steps, at: cancel(steps, at, lambda: in_the_block(flags, mode)))
+
+    assert points > 5
+    assert ended > 3
 
 
 # 5. Side effects
