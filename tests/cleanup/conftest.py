@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from grayflow import Admin, Client, MemoryStore
 from grayflow.store.jobs import Job
@@ -52,3 +53,10 @@ def recorded(store: MemoryStore, admin: Admin) -> Callable[..., Any]:
         return found
 
     return one
+
+
+@pytest.fixture
+async def cache(redis_url: str) -> AsyncIterator[Redis]:
+    """The application's own connection."""
+    async with Redis.from_url(redis_url) as connection:
+        yield connection

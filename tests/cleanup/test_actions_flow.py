@@ -17,12 +17,6 @@ sleep = SystemClock().sleep
 
 
 @pytest.fixture
-async def cache(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as connection:
-        yield connection
-
-
-@pytest.fixture
 def name() -> str:
     return f"shop-{uuid4().hex}"
 

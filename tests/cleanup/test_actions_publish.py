@@ -1,7 +1,6 @@
 """`publish`: what is told of a switch, to whom, and that telling it twice can be noticed."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -41,12 +40,6 @@ TOLD = {
     "at": "2026-01-01T00:00:00.123456Z",
     "idempotency_key": "shop:payment_v2:on:84:tell",
 }
-
-
-@pytest.fixture
-async def cache(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -34,12 +34,6 @@ class Skipping(SystemClock):
         self.time_s += max(0.0, seconds)
         if self._slept is not None:
             await self._slept()
-
-
-@pytest.fixture
-async def cache(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as connection:
-        yield connection
 
 
 @pytest.fixture
