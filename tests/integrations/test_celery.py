@@ -1,12 +1,8 @@
 """Celery in real worker processes, with Redis as its broker."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +17,13 @@ from grayflow import Admin, Client, GateClosedError, MemoryStore
 from grayflow.client.carry import AT_LEAST
 from grayflow.clock import SystemClock
 from grayflow.integrations.celery import revoke_tasks, setup
+from tests.integrations.processes import PATIENCE_S, running
 from tests.ports import free_port
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 MODULE = "tests.integrations.celery_shop"
-PATIENCE_S = 90.0
 PROCESSES = 2
 
 sleep = SystemClock().sleep
@@ -77,19 +72,9 @@ def shop() -> Iterator[Shop]:
         yield shop
 
 
-@contextmanager
-def process(shop: Shop, *command: str) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-m", "celery", "-A", MODULE, *command, "--loglevel", "WARNING"]
-    with subprocess.Popen(line, cwd=ROOT, env={**os.environ, "SHOP_URL": shop.url}, text=True) as running:
-        try:
-            yield running
-        finally:
-            running.send_signal(signal.SIGTERM)
-            try:
-                running.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                raise
+def process(shop: Shop, *command: str) -> AbstractContextManager[object]:
+    celery = ("celery", "-A", MODULE, *command, "--loglevel", "WARNING")
+    return running(*celery, environment={"SHOP_URL": shop.url})
 
 
 @pytest.fixture(scope="module")
@@ -382,14 +367,21 @@ def eager() -> Celery:
     return Celery("eager", broker="memory://", set_as_current=False, config_source={"task_always_eager": True})
 
 
-def test_a_task_that_is_called_directly_is_not_run_either(eager: Celery):
+def gated(eager: Celery, **gate: Any) -> tuple[Client, Any]:
+    """Return flags, and a task that one of them guards."""
     flags = Client(MemoryStore())
     setup(eager, flags)
 
     @eager.task
-    @flags.gate("f")
+    @flags.gate("f", **gate)
     def charge() -> str:
         return "ran"
+
+    return flags, charge
+
+
+def test_a_task_that_is_called_directly_is_not_run_either(eager: Celery):
+    flags, charge = gated(eager)
 
     assert charge() is None
     with flags.override(f=True):
@@ -398,25 +390,13 @@ def test_a_task_that_is_called_directly_is_not_run_either(eager: Celery):
 
 
 def test_an_eager_task_that_is_dropped_returns_nothing(eager: Celery):
-    flags = Client(MemoryStore())
-    setup(eager, flags)
-
-    @eager.task
-    @flags.gate("f")
-    def charge() -> str:
-        return "ran"
+    _, charge = gated(eager)
 
     assert charge.delay().get() is None
 
 
 def test_an_eager_task_that_is_not_to_be_lost_says_so(eager: Celery):
-    flags = Client(MemoryStore())
-    setup(eager, flags)
-
-    @eager.task
-    @flags.gate("f", otherwise="delay")
-    def charge() -> str:
-        return "ran"
+    _, charge = gated(eager, otherwise="delay")
 
     with pytest.raises(GateClosedError):
         charge.delay().get()

@@ -1,14 +1,10 @@
 """The examples of workers run as their first lines say."""
 
-import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from queue import Queue
 from types import ModuleType
 
@@ -16,12 +12,11 @@ import anyio
 import pytest
 
 from grayflow import Admin, GateClosedError
+from tests.integrations.processes import PATIENCE_S, running
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90.0
 ORDER = {"user": "anna", "amount": 3}
 
 
@@ -55,18 +50,6 @@ def example(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], reques
     return module
 
 
-@contextmanager
-def running(environment: dict[str, str], *command: str, pipe: bool = False) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-m", *command]
-    stdout = subprocess.PIPE if pipe else None
-    with subprocess.Popen(line, cwd=ROOT, env={**os.environ, **environment}, stdout=stdout, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE_S)
-
-
 async def off(admin: Admin) -> None:
     saved = await admin.switch_off("payment_v2", reason="test")
     assert (await admin.wait_until_seen(saved.token, timeout=PATIENCE_S)).complete
@@ -75,7 +58,7 @@ async def off(admin: Admin) -> None:
 @pytest.mark.parametrize("example", ["tests.examples.celery_app"], indirect=True)
 async def test_celery(environment: dict[str, str], admin: Admin, example: ModuleType) -> None:
     app = ("celery", "-A", example.__name__, "worker", "--concurrency", "1", "--loglevel", "WARNING")
-    with running(environment, *app):
+    with running(*app, environment=environment, stop=signal.SIGINT):
         assert example.charge.delay(ORDER).get(timeout=PATIENCE_S) == "charged 3"
 
         await off(admin)
@@ -89,7 +72,7 @@ async def test_celery(environment: dict[str, str], admin: Admin, example: Module
 async def test_taskiq(environment: dict[str, str], admin: Admin, example: ModuleType) -> None:
     app = ("taskiq", "worker", f"{example.__name__}:broker", "--workers", "1", "--log-level", "ERROR")
     await example.broker.startup()
-    with running(environment, *app):
+    with running(*app, environment=environment, stop=signal.SIGINT):
         sent = await example.charge.kiq(ORDER)
         assert (await sent.wait_result(timeout=PATIENCE_S)).return_value == "charged 3"
 
@@ -106,7 +89,7 @@ async def test_taskiq(environment: dict[str, str], admin: Admin, example: Module
 
 
 async def test_apscheduler(environment: dict[str, str], admin: Admin) -> None:
-    with running(environment, "tests.examples.apscheduler_app", pipe=True) as process:
+    with running("tests.examples.apscheduler_app", environment=environment, stop=signal.SIGINT, pipe=True) as process:
         lines: Queue[str] = Queue()
         threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True).start()
         for _ in range(3):

@@ -1,13 +1,9 @@
 """taskiq: in a real worker and a real scheduler over Redis, and with its broker in memory."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -24,12 +20,10 @@ from grayflow.client.carry import AT_LEAST, CONTEXT
 from grayflow.clock import SystemClock
 from grayflow.errors import ConfigurationError
 from grayflow.integrations.taskiq import FlagsMiddleware, GatedSource, delete_schedules
+from tests.integrations.processes import PATIENCE_S, running
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90.0
 
 sleep = SystemClock().sleep
 
@@ -53,19 +47,10 @@ class Shop:
         return self.redis.lrange("ran", 0, -1)
 
 
-@contextmanager
-def process(url: str, *command: str) -> Iterator[None]:
-    line = [sys.executable, "-m", "taskiq", *command, "--log-level", "ERROR"]
-    with subprocess.Popen(line, cwd=ROOT, env={**os.environ, "SHOP_URL": url}) as running:
-        try:
-            yield
-        finally:
-            running.send_signal(signal.SIGINT)  # taskiq's scheduler does not heed SIGTERM
-            try:
-                running.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                raise
+def process(url: str, *command: str) -> AbstractContextManager[object]:
+    # taskiq's scheduler does not heed SIGTERM
+    taskiq = ("taskiq", *command, "--log-level", "ERROR")
+    return running(*taskiq, environment={"SHOP_URL": url}, stop=signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
