@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from anyio.lowlevel import checkpoint
 from msgspec import structs
 
 from grayflow.client.hooks import HookDetails, Hooks
@@ -24,6 +25,7 @@ from grayflow.core.flag import Kind, ServeOnFailure
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded
 from grayflow.core.outcomes import Outcomes, failed, finish, told
 from grayflow.core.position import Position
+from grayflow.core.preparing import in_steps, pending
 from grayflow.core.snapshot import Links, Snapshot
 from grayflow.replica.freshness import policy
 from grayflow.replica.view import View
@@ -34,6 +36,9 @@ Prove = Callable[["Position | None"], Awaitable[str]]
 """
 Makes the current snapshot the store's, having reached a position if one is given; returns why it is not, or nothing.
 """
+
+_LONG = 100
+"""Conditions that take a few milliseconds to compile."""
 
 UNKNOWN: Any = object()
 """What the hot path finds instead of a value for a name that it knows not to exist."""
@@ -101,6 +106,7 @@ class Evaluator:
         if confirmed:
             why = await self._prove(None)
             question.view, question.instant = _doubted(self._live.view(), why), None
+        await _compile_in_steps(question)
         decision = await self._with_attributes(question)
         return self._observed(key, question.subject, default, decision)
 
@@ -293,6 +299,17 @@ def _finished(decision: Decision, kind: Kind, question: Question) -> Decision:
             detail=f"flag {question.key!r} is of kind {kind!r}; only a boolean flag is on or off",
         )
     return finish(decision, kind, question.default)
+
+
+async def _compile_in_steps(question: Question) -> None:
+    """Compile what would stop the loop for longer than is good, and let others have their turns in between."""
+    snapshot = question.view.snapshot
+    try:
+        if snapshot is not None and pending(snapshot, question.key) > _LONG:
+            for _ in in_steps(snapshot, question.key):
+                await checkpoint()
+    except Exception:  # noqa: BLE001 - no loop runs here, or the evaluation meets it again: it compiles what is left
+        return
 
 
 def _kind(value: Any) -> Kind:

@@ -46,6 +46,11 @@ class FlagEntry(msgspec.Struct, eq=False, gc=False):
             self._compiled = self._compile(settings, cyclic=False)
         return self._compiled
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `compiled` has been called, and costs nothing any more."""
+        return self._compiled is not None
+
     def _compile(self, settings: Settings, *, cyclic: bool) -> Compiled:
         if self.flag is None:
             return _constant(self._broken())
@@ -94,6 +99,11 @@ class SegmentEntry(msgspec.Struct, eq=False, gc=False):
         if self._compiled is None:
             self._compiled = _NOBODY if self.segment is None else compile_segment(self.segment, settings)
         return self._compiled
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `compiled` has been called, and costs nothing any more."""
+        return self._compiled is not None
 
     def degraded(self, settings: Settings) -> tuple[Problem, ...]:
         """Return everything that keeps this segment from meaning what its newest document says."""

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from grayflow.core.calendar import as_instant
-from grayflow.core.compiler import Compiled
+from grayflow.core.compiler import Compiled, CompiledSegment
 from grayflow.core.context import Context, as_context, field_names
 from grayflow.core.decision import Decision, ErrorCode
 from grayflow.core.entry import FlagEntry, SegmentEntry, flag_entry, segment_entry
 from grayflow.core.extensions import Extensions
 from grayflow.core.flag import Flag, Segment
-from grayflow.core.graph import Node, bottom_up, reaches, undecidable
+from grayflow.core.graph import Edges, Node, bottom_up, reaches, undecidable
 from grayflow.core.needs import NO_INSTANT, AttributeNeeded, Instant, NowNeeded
 from grayflow.core.outcomes import failed, finish, told
 from grayflow.core.position import Document, Position
@@ -146,6 +146,15 @@ class Snapshot:
         """Return a flag as a function, `None` if there is none of that name."""
         return self._ready.get(key) or self._prepare(key)
 
+    def compiled_segment(self, key: str) -> CompiledSegment | None:
+        """Return a segment as a function, `None` if there is none of that name."""
+        entry = self._segments.get(key)
+        return None if entry is None else entry.compiled(self._settings)
+
+    def is_ready(self, key: str) -> bool:
+        """Tell whether a flag was asked for before, and is compiled."""
+        return key in self._ready
+
     def _prepare(self, key: str) -> Compiled | None:
         entry = self._flags.get(key)
         if entry is None:
@@ -176,13 +185,14 @@ class Snapshot:
         entry = self._segments.get(key)
         return None if entry is None else entry.segment
 
-    def segment_entry(self, key: str) -> SegmentEntry | None:
-        """Return a segment as it is held."""
-        return self._segments.get(key)
-
     def is_cyclic(self, key: str) -> bool:
         """Tell whether a flag is part of a circle, or reaches one."""
         return ("flag", key) in self._undecided
+
+    @property
+    def edges(self) -> Edges:
+        """What the conditions of each document name."""
+        return self._edges
 
     @property
     def undecided(self) -> frozenset[Node]:
@@ -284,10 +294,9 @@ class Links:
 
     def segment(self, key: str, context: Context, now: Instant) -> bool:
         """See `grayflow.core.writing.Links`."""
-        entry = self.snapshot.segment_entry(key)
-        if entry is None:
+        compiled = self.snapshot.compiled_segment(key)
+        if compiled is None:
             return False
-        compiled = entry.compiled(self.snapshot._settings)  # noqa: SLF001 - the other half of one class
         if not compiled.nested:
             return compiled.test(context, now, self)
         if key not in self._members:
@@ -300,7 +309,7 @@ class Links:
         """Go one level down; where a chain is long, decide the rest of it from below: Python's stack is shorter."""
         self._depth += 1
         if self._depth == _DEEPEST:
-            for below, name in bottom_up(self.snapshot._edges, (kind, key))[:-1]:  # noqa: SLF001 - see `segment`
+            for below, name in bottom_up(self.snapshot.edges, (kind, key))[:-1]:
                 (self.flag if below == "flag" else self.segment)(name, context, now)
 
     def fetch(self, name: str) -> Any:
