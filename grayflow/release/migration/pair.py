@@ -1,11 +1,13 @@
 """The two stores as one thing: looks at both copies of a row, and brings them together."""
 
+import asyncio
 from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import Generic, TypeVar
 
 import anyio
 
+from grayflow.client.cancelling import cancelled_from_within
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore
 from grayflow.release.migration.rules import Mirror, Side
@@ -41,6 +43,7 @@ class Pair(Generic[R]):
 
         Raises:
             TimeoutError: it took too long; it may have done its work.
+            RuntimeError: it was cancelled, and nobody has cancelled this task; likewise.
             ConfigurationError: the method is not async.
         """
         if not isawaitable(call):
@@ -49,7 +52,12 @@ class Pair(Generic[R]):
                 "make the methods of MigrationStore async"
             )
         with anyio.fail_after(self._setup.limits.call_s):
-            return await call
+            try:
+                return await call
+            except asyncio.CancelledError as error:
+                if not cancelled_from_within():
+                    raise
+                raise RuntimeError("a call of the store was cancelled from within") from error
 
     async def look(self, side: Side, key: str) -> tuple[Copy | None, R | None]:
         """Return what a store knows of a row, and the row if there is one."""

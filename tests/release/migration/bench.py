@@ -30,7 +30,7 @@ class Shaky:
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
         """What calls of a verb raise instead of being made; `*`: of every verb."""
         self.half: set[str] = set()
         """Verbs that do their work before they raise."""
