@@ -1,10 +1,12 @@
 """The part of `Admin` that knows which processes serve flags, and waits until they have seen a change."""
 
+import math
+
 import msgspec
 
 from grayflow.admin.desk import Desk
 from grayflow.core.position import Position
-from grayflow.errors import ConfigurationError
+from grayflow.errors import ConfigurationError, StoreAccessError, StoreError
 from grayflow.store.board import Board
 from grayflow.store.fleet import Fleet, Process, read_fleet
 from grayflow.store.given import refused, seconds
@@ -12,6 +14,8 @@ from grayflow.store.given import refused, seconds
 __all__ = ["FleetVerbs", "Seen"]
 
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
+_ASK_S = 1.0
+"""Between two requests for reports: one who did not hear the first, because its link was down, hears another."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,9 @@ class FleetVerbs(Desk):
         """
         Wait until no reporting process decides by flags from before a change any more.
 
+        Processes are asked to report at once. Whom nobody may ask (on Redis that takes the right to publish, which
+        `gf-writer` has) reports within 6 s; a switch-off is always reported at once.
+
         Args:
             change: A position, its token (`Saved.token`), or a revision of the present epoch.
             timeout: Seconds to wait at most; 0 looks once.
@@ -64,14 +71,26 @@ class FleetVerbs(Desk):
         timeout = seconds("timeout", timeout, least=0.0, endless=True)
         board, position = self._board(), await self._wanted(change)
         began = self._clock.monotonic()
-        look_s = _FIRST_LOOK_S
+        look_s, ask_at = _FIRST_LOOK_S, 0.0
         while True:
             fleet = await read_fleet(board)
             behind, took_s = fleet.behind(position), self._clock.monotonic() - began
             if not behind or took_s >= timeout:
                 return Seen(position=position, processes=len(fleet.processes), behind=behind, took_s=took_s)
+            if took_s >= ask_at:
+                ask_at = took_s + _ASK_S if await self._ask_for_reports(position) else math.inf
             await self._clock.sleep(min(look_s, timeout - took_s))
             look_s = min(look_s * 1.5, _LAST_LOOK_S)
+
+    async def _ask_for_reports(self, position: Position) -> bool:
+        """Let processes report at once; tell whether asking again may help."""
+        try:
+            await self.store.request_reports(position)
+        except StoreAccessError:
+            return False
+        except StoreError:
+            return True  # the next look tells
+        return self.store.reports_on_request
 
     def _board(self) -> Board:
         board = self.store.board

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
-from grayflow.cleanup.alarm import Alarm
 from grayflow.cleanup.cases import Entries, Sight, foreign_cases, own_cases
 from grayflow.cleanup.duty import Duty
 from grayflow.cleanup.handlers import Handlers
@@ -22,6 +21,7 @@ from grayflow.cleanup.means import Means
 from grayflow.cleanup.plan import Action, Case, Claim, Stop, Write, plan
 from grayflow.cleanup.sites import next_edge
 from grayflow.errors import ReadOnlyError, StoreAccessError, StoreError
+from grayflow.replica.alarm import Alarm
 from grayflow.replica.backoff import Backoff
 from grayflow.replica.view import View
 from grayflow.store.board import Records

@@ -146,6 +146,7 @@ class Client(Asking, Cleaning):
         )
         pinned: set[Frame] = set()
         self._presence = Presence(self._store, self._replica.holder, pinned, options)
+        self._replica.awaited = self._presence.hurry
         cleaning = self._made_cleanup()
         self._life = Life(
             self._store, self._replica, self._changes, live, self._presence, cleaning, options, private=private

@@ -1,8 +1,10 @@
 """
 Says on the board which flags this process serves, so that somebody can know when nobody uses the old ones any more.
 
-Reports are regular, so that a process that dies is missed, and prompt after a change, so that a switch-off is
-confirmed at once. No evaluation and no scope does anything for it: what is pinned is looked at from here.
+Reports are regular, so that a process that dies is missed. Somebody may wait for one: cleanup after a switch-off, and
+whoever asks (`Store.request_reports`). Those are prompt, and no others: two hundred processes that confirm each change
+at once cost a server twenty times the change. No evaluation and no scope does anything for it: what is pinned is looked
+at from here.
 """
 
 import logging
@@ -20,9 +22,9 @@ from grayflow.client.options import ClientOptions
 from grayflow.client.scope import Frame
 from grayflow.core.position import Position
 from grayflow.errors import ReadOnlyError, StoreAccessError, StoreError
+from grayflow.replica.alarm import Alarm
 from grayflow.replica.holder import Holder
 from grayflow.replica.view import View
-from grayflow.replica.waiting import pause
 from grayflow.store.fleet import PROCESSES, REPORT_TTL_S, Process
 from grayflow.store.port import Change, Store
 
@@ -59,11 +61,21 @@ class Presence:
         self._clock, self._random, self._name = options.clock, options.random, options.name
         self._id = uuid4().hex
         self._started = options.clock.now()
-        self._wake = anyio.Event()
+        self._alarm = Alarm(options.clock)
+        self._said: Process | None = None
+        """The last report that arrived."""
+        self._awaited: Position | None = None
+        """What somebody waits for, until a report has said that nothing older is used here."""
 
     def touch(self) -> None:
         """Report soon. Only in the client's own loop."""
-        self._wake.set()
+        self._alarm.ring()
+
+    def hurry(self, position: Position) -> None:
+        """Report soon that nothing from before `position` is used here, unless the last report said so already."""
+        if self._said is None or self._said.uses_older_than(position):
+            self._awaited = position
+            self.touch()
 
     async def run(self) -> None:
         """Report until cancelled, and take the report back then."""
@@ -74,7 +86,7 @@ class Presence:
         self._holder.listeners.append(self._see)
         try:
             while True:
-                await pause(self._clock, await self._report(), self._wake)
+                await self._rest(await self._report())
                 await self._clock.sleep(_PROMPT_S * self._random())
         finally:
             self._holder.listeners.remove(self._see)
@@ -99,13 +111,28 @@ class Presence:
             version=grayflow.__version__,
         )
 
-    def _see(self, before: View, after: View, _: Change | None) -> None:
-        if before.position != after.position:
-            self._wake.set()
+    def _see(self, before: View, after: View, change: Change | None) -> None:
+        if before.position == after.position:
+            return
+        if change is None or self._awaited is not None or _switches_off(change) or not self._store.reports_on_request:
+            self.touch()
+
+    async def _rest(self, seconds: float) -> None:
+        """Return when the next report is due: that is after so long, or if it is touched, or has something to say."""
+        said, left_s = self._said, seconds
+        held_back = said is not None and said.oldest < said.revision
+        while left_s > 0:
+            look_s = min(left_s, _APART_S) if held_back else left_s
+            if await self._alarm.sleep(look_s):
+                return
+            left_s -= look_s
+            position = self._holder.position
+            if held_back and said is not None and position is not None and self.process(position).oldest != said.oldest:
+                return
 
     async def _report(self) -> float:
         """Report once, and return how long to wait for the next."""
-        self._wake = anyio.Event()
+        self._alarm.clear()
         position, board = self._holder.position, self._store.board
         if position is None or board is None:
             return _EVERY_S
@@ -118,8 +145,11 @@ class Presence:
                 _REFUSED_S if isinstance(error, StoreAccessError | ReadOnlyError) else _EVERY_S * (0.5 + self._random())
             )
         self._note(None)
+        self._said = process
+        if self._awaited is not None and not _owes(process, self._awaited):
+            self._awaited = None
         await self._clock.sleep(_APART_S)
-        return 0.0 if process.oldest < process.revision else _EVERY_S * (0.8 + 0.4 * self._random())
+        return _EVERY_S * (0.8 + 0.4 * self._random())
 
     def _note(self, why: str | None) -> None:
         if why is not None and self.missing != why:
@@ -132,6 +162,16 @@ class Presence:
             return
         with anyio.move_on_after(_LEAVE_S, shield=True), suppress(StoreError):
             await board.delete(PROCESSES, self._id)
+
+
+def _switches_off(change: Change) -> bool:
+    """Tell whether a change took a variant away: cleanup may wait then until nobody is served it any more."""
+    return any(generation.off == 2 * change.revision for generation in change.generations.values())
+
+
+def _owes(process: Process, awaited: Position) -> bool:
+    """Tell whether another report has to follow this one; another epoch comes as a whole, and is told at once."""
+    return process.epoch == awaited.epoch and process.uses_older_than(awaited)
 
 
 def _revision(view: View | None, current: Position) -> int:

@@ -15,6 +15,7 @@ from grayflow.core.generations import Generations
 from grayflow.core.position import Document, Position
 from grayflow.core.snapshot import Snapshot
 from grayflow.core.table import Table
+from grayflow.replica.alarm import Alarm
 from grayflow.replica.freshness import Freshness, flips_in, state
 from grayflow.replica.trail import Step, Trail
 from grayflow.replica.view import NOTHING, View
@@ -65,8 +66,8 @@ class Holder:
         """Set with the first proof: the snapshot has been the store's."""
         self.moved = anyio.Event()
         """Set, and replaced by a new one, with every new view."""
-        self.hastened = anyio.Event()
-        """Set, and replaced by a new one, when `flips_in` became shorter: a proof may be old when it arrives."""
+        self.hastened = Alarm(clock)
+        """Rings when `flips_in` became shorter: a proof may be old when it arrives."""
         self._clock = clock
         self._bounds = self._ordinary = (ttl_s, max_staleness_s)
         self._proved_at = -math.inf
@@ -150,8 +151,7 @@ class Holder:
         self._bounds = self._ordinary
         self.contacted.set()
         if self.flips_in < planned_s:
-            hastened, self.hastened = self.hastened, anyio.Event()
-            hastened.set()
+            self.hastened.ring()
 
     def _show(self, held: Held, breaks: int, change: Change | None) -> None:
         self._change_to(View(held.snapshot, held.generations, self.freshness, breaks=breaks), change)

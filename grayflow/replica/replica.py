@@ -28,8 +28,8 @@ from grayflow.replica.saver import Saver
 from grayflow.replica.sync import ACCESS_WAIT_S, Sync
 from grayflow.replica.troubles import Troubles
 from grayflow.replica.view import View
-from grayflow.replica.waiting import either, pause
-from grayflow.store.port import Change, Changed, Event, State, Store
+from grayflow.replica.waiting import either
+from grayflow.store.port import Awaited, Change, Changed, Event, State, Store
 
 __all__ = ["Replica", "ReplicaOptions"]
 
@@ -74,6 +74,8 @@ class Replica:
         self.inspection = Inspection()
         self.link: Literal["up", "down"] = "down"
         """Whether changes are being pushed to us."""
+        self.awaited: Callable[[Position], None] = lambda _: None
+        """Called when somebody waits until every process has seen a position."""
         self.saver = self._make_saver()
         """Keeps the last good flags on disk; `None` if there is no file for them."""
         self.sync = Sync(
@@ -225,8 +227,16 @@ class Replica:
         self.holder.tick()
         if isinstance(event, Changed):
             self.sync.hear(event.change)
+        elif isinstance(event, Awaited):
+            if self._lacks(event.position):
+                self.sync.request()
+            self.awaited(event.position)
         else:
             self.sync.request()
+
+    def _lacks(self, wanted: Position) -> bool:
+        held = self.holder.position
+        return held is None or held.epoch != wanted.epoch or held.revision < wanted.revision
 
     async def _poll(self) -> None:
         while True:
@@ -238,5 +248,6 @@ class Replica:
     async def _age(self) -> None:
         while True:
             # A moment later, because at the very bound nothing has changed yet.
-            await pause(self._clock, min(self.holder.flips_in + 0.001, _TICK_S), self.holder.hastened)
+            await self.holder.hastened.sleep(min(self.holder.flips_in + 0.001, _TICK_S))
+            self.holder.hastened.clear()
             self.holder.tick()

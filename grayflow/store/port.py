@@ -22,6 +22,7 @@ from grayflow.store.board import Board
 
 __all__ = [
     "SCHEMA",
+    "Awaited",
     "Change",
     "Changed",
     "Document",
@@ -185,7 +186,13 @@ class Gap(msgspec.Struct, frozen=True):
     cause: str
 
 
-Event = Changed | Gap
+class Awaited(msgspec.Struct, frozen=True):
+    """Somebody waits until every process says that it decides by nothing older than this; see `request_reports`."""
+
+    position: Position
+
+
+Event = Changed | Gap | Awaited
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +237,12 @@ class Store(ABC):
 
     keeps_all_history: bool = False
     """Whether `history`, `changes` and `at` reach back to the first change. Others keep the newest 100 at least."""
+
+    reports_on_request: bool = False
+    """
+    Whether followers hear of `request_reports`. Then a process says with its next regular report that it has seen a
+    change for whose end nobody waits by itself; where they do not, each change is reported at once.
+    """
 
     @property
     @abstractmethod
@@ -317,6 +330,17 @@ class Store(ABC):
         unreadable or oversized message, a slow reader) is a `Gap`. Events may repeat. The iterator raises
         `StoreUnavailableError` when the link is lost and `StoreAccessError` when the server forbids it; both end it,
         and the caller enters a new block, which is a gap as well.
+        """
+
+    async def request_reports(self, position: Position) -> None:  # noqa: B027 - most stores need not be asked
+        """
+        Let all processes report now that do not yet say that they have seen `position`: somebody waits for it.
+
+        Followers hear it as an `Awaited`, those whose link is broken do not; so who waits asks again now and then.
+        The default does nothing, see `reports_on_request`.
+
+        Raises:
+            StoreAccessError: this user may not ask. Reports then come when they are due.
         """
 
     @abstractmethod

@@ -41,6 +41,7 @@ class Wrapper(Store):
         self.namespace = inner.namespace
         self.initialised_by_writer = inner.initialised_by_writer
         self.keeps_all_history = inner.keeps_all_history
+        self.reports_on_request = inner.reports_on_request
         self.board = None if inner.board is None else WrappedBoard(inner.board, self._around_board)
         self.no_board = inner.no_board
 
@@ -93,6 +94,11 @@ class Wrapper(Store):
         """See `Store.follow`."""
         async with AsyncExitStack() as stack:
             yield await self.around(Call("follow"), lambda: stack.enter_async_context(self.inner.follow()))
+
+    async def request_reports(self, position: Position) -> None:
+        """See `Store.request_reports`."""
+        call = Call("request_reports", {"position": position})
+        await self.around(call, partial(self.inner.request_reports, position))
 
     async def commit(self, edit: Edit, *, expected: int) -> Change:
         """See `Store.commit`."""
@@ -148,7 +154,8 @@ class ReadOnly(Wrapper):
 _READING = frozenset(
     {
         *("position", "replaced", "load", "get", "changes", "follow", "history", "oldest", "clock_offset", "checkup"),
-        *("at", "board.now", "board.get", "board.list", "board.counts", "board.members", "board.size"),
+        *("at", "request_reports"),
+        *("board.now", "board.get", "board.list", "board.counts", "board.members", "board.size"),
     }
 )
 

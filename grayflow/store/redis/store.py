@@ -34,7 +34,7 @@ from grayflow.store.redis.link import open_link
 from grayflow.store.redis.script import CHANGES
 from grayflow.store.redis.session import Command, Session
 from grayflow.store.redis.slices import SLICE, Read, highest, in_slices, slices
-from grayflow.store.redis.wire import read_document, write_document
+from grayflow.store.redis.wire import read_document, write_document, write_request
 
 __all__ = ["RedisStore"]
 
@@ -62,6 +62,7 @@ class RedisStore(Store):
     """
 
     board: RedisBoard
+    reports_on_request = True
 
     def __init__(
         self,
@@ -241,6 +242,10 @@ class RedisStore(Store):
             line, self._keys.channel, place=self.place, check=self._lifetime.check, clock=self._clock
         ) as link:
             yield link
+
+    async def request_reports(self, position: Position) -> None:
+        """See `Store.request_reports`."""
+        await self._session().read(("PUBLISH", self._keys.channel, write_request(position)))
 
     async def commit(self, edit: Edit, *, expected: int) -> Change:
         """See `Store.commit`."""

@@ -5,7 +5,8 @@ One framing for everything that is made of parts, because the script has to make
 the comma, `<length>:<bytes>`, one after the other. It keeps any bytes, and neither side ever re-encodes a document.
 
 * A message on the channel: `gf1`, then names and values in turn, those of a log entry without `was` and `before`.
-  One with the name `gap` says only that something happened, and why the rest is missing.
+  One with the name `gap` says only that something happened, and why the rest is missing; one with `awaited` besides
+  is a request for reports, which earlier releases take for nothing but a reason to look at the position.
 * The generations of a flag: variant, off, armed, and so on for each variant.
 * The document in a hash: not packed, `<revision>:` and then the document's own bytes.
 
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from grayflow.core.generations import Generation, Generations
 from grayflow.core.position import Document, Position
-from grayflow.store.port import Change, Changed, DocumentKind, Event, Gap
+from grayflow.store.port import Awaited, Change, Changed, DocumentKind, Event, Gap
 from grayflow.store.redis.keys import is_generation, is_revision
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "read_position",
     "unpack",
     "write_document",
+    "write_request",
 ]
 
 MESSAGE_LIMIT = 16_384
@@ -170,11 +172,20 @@ def read_message(data: bytes) -> Event:
         return Gap("a message is larger than any that grayflow writes")
     try:
         fields = pairs(unpack(data[len(_MAGIC) :]))
+        if b"awaited" in fields:
+            return Awaited(read_position(fields))
         if b"gap" in fields:
             return Gap(fields[b"gap"].decode(errors="replace"))
         return Changed(read_change(fields))
     except UnreadableError as error:
         return Gap(f"a message could not be read: {error}")
+
+
+def write_request(position: Position) -> bytes:
+    """Return the message that asks for reports of a position."""
+    named = {"epoch": position.epoch, "rev": str(position.revision), "nonce": position.nonce}
+    named |= {"gap": "somebody waits until all have seen it", "awaited": "1"}
+    return _MAGIC + pack(text.encode(errors="replace") for pair in named.items() for text in pair)
 
 
 def pairs(parts: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -236,3 +236,13 @@ def test_rules_leave_nothing_of_an_earlier_user(guarded: RedisServer, role: Role
         guarded.ask("PING", user=f"gf-{role}", password="anything")
     with pytest.raises(NoPermissionError):
         run(guarded, role, "FLUSHALL")
+
+
+async def test_a_writer_may_ask_for_reports_and_others_are_told_that_they_may_not(guarded: RedisServer) -> None:
+    async with as_user(guarded, "writer") as writer, as_user(guarded, "worker") as worker:
+        await writer.init()
+        position = await writer.position()
+        await writer.request_reports(position)
+
+        with pytest.raises(StoreAccessError):
+            await worker.request_reports(position)

@@ -10,7 +10,7 @@ import pytest
 
 from grayflow.clock import SystemClock
 from grayflow.errors import LifetimeError, StoreAccessError, StoreUnavailableError
-from grayflow.store.port import Changed, Event, Gap
+from grayflow.store.port import Awaited, Changed, Event, Gap
 from grayflow.store.redis import RedisStore
 from grayflow.store.redis.heartbeat import ANSWER_S, IDLE_S
 from grayflow.store.redis.link import Link
@@ -278,3 +278,13 @@ async def test_links_are_cancelled_at_any_moment(open_redis: OpenRedis) -> None:
         async with store.follow() as events:
             (change,) = await put(store, edit())
             assert await seen(events, store, change.position) is not None
+
+
+async def test_followers_hear_that_somebody_waits_for_reports(open_redis: OpenRedis) -> None:
+    async with open_redis() as store, store.follow() as events:
+        position = await store.init()
+        assert isinstance(await anext(events), Gap)
+        await store.request_reports(position)
+
+        with anyio.fail_after(10):
+            assert await anext(events) == Awaited(position)

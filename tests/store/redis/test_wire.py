@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from grayflow.core.generations import Generation
 from grayflow.core.position import Document, Position
-from grayflow.store.port import Change, Changed, Gap
+from grayflow.store.port import Awaited, Change, Changed, Gap
 from grayflow.store.redis.wire import (
     UnreadableError,
     pack,
@@ -16,6 +16,7 @@ from grayflow.store.redis.wire import (
     read_generations,
     read_message,
     unpack,
+    write_request,
 )
 
 MESSAGE = (
@@ -75,6 +76,19 @@ def test_a_message_may_say_only_that_there_is_something() -> None:
     assert read_message(b"gf1" + pack([b"epoch", b"e1", b"gap", b"too large"])) == Gap("too large")
 
 
+def test_a_request_for_reports_is_pinned_and_a_gap_to_releases_that_do_not_know_it() -> None:
+    position = Position(epoch="e1", revision=7, nonce="")
+    message = write_request(position)
+
+    assert message == b"gf15:epoch2:e13:rev1:75:nonce0:3:gap37:somebody waits until all have seen it7:awaited1:1"
+    assert read_message(message) == Awaited(position)
+    assert pairs(unpack(message[3:]))[b"gap"]
+
+
+def test_a_request_without_a_position_is_a_gap() -> None:
+    assert isinstance(read_message(b"gf1" + pack([b"gap", b"?", b"awaited", b"1"])), Gap)
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"gf2" + MESSAGE[3:], b"gf1", b"\xff" * 100, b"gf13:", b"gf1-1:x"])
 def test_a_foreign_message_is_a_gap(data: bytes) -> None:
     assert isinstance(read_message(data), Gap)
@@ -92,7 +106,7 @@ def test_a_damaged_message_is_a_change_or_a_gap(at: int, byte: int) -> None:
 
 @given(st.binary())
 def test_any_bytes_are_a_change_or_a_gap(data: bytes) -> None:
-    assert isinstance(read_message(b"gf1" + data), Changed | Gap)
+    assert isinstance(read_message(b"gf1" + data), Changed | Gap | Awaited)
 
 
 @pytest.mark.parametrize(
