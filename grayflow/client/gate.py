@@ -90,7 +90,9 @@ class Gate:
         self.key, self.otherwise, self.delay_s = key, otherwise, seconds("delay", delay, least=0.0)
         self.refused = 0
         """How many calls it has refused in this process."""
-        self._flags, self._context, self._variant, self._default = flags, context, variant, default
+        self.context = context
+        """Makes the context from the arguments of the task."""
+        self._flags, self._variant, self._default = flags, variant, default
         self._lock = Lock()
 
     def __call__(self, function: F) -> F:
@@ -108,16 +110,20 @@ class Gate:
 
         For whoever is about to queue it. The answer that counts is the one that the task gets when it runs.
         """
-        made = None if self._context is None else self._context(*args, **kwargs)
+        return self._opens(self._peeked(args, kwargs, why="only the task can ask it"))
+
+    def _peeked(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, why: str) -> Decision:
+        made = None if self.context is None else self.context(*args, **kwargs)
         if inspect.isawaitable(made):
-            raise ConfigurationError(f"the context of gate {self.key!r} has to be awaited, so only the task can ask it")
-        return self._opens(self._flags.peek_decision(self.key, made, default=self._asked))
+            if inspect.iscoroutine(made):
+                made.close()
+            raise ConfigurationError(f"the context of gate {self.key!r} has to be awaited, so {why}")
+        return self._flags.peek_decision(self.key, made, default=self._asked)
 
     def _calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def gated(*args: Any, **kwargs: Any) -> Any:
-            made: Any = None if self._context is None else self._context(*args, **kwargs)
-            decision = self._flags.peek_decision(self.key, made, default=self._asked)
+            decision = self._peeked(args, kwargs, why="the task has to be async")
             if self._opens(decision):
                 return function(*args, **kwargs)
             return self._refuse(function, decision, args, kwargs)
@@ -127,7 +133,7 @@ class Gate:
     def _awaiting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         async def gated(*args: Any, **kwargs: Any) -> Any:
-            made: Any = None if self._context is None else self._context(*args, **kwargs)
+            made: Any = None if self.context is None else self.context(*args, **kwargs)
             subject = await made if inspect.isawaitable(made) else made
             decision = await self._flags.evaluate(self.key, subject, default=self._asked)
             if self._opens(decision):
@@ -208,6 +214,7 @@ def _check_function(function: Any, gate: Gate) -> bool:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise refused("what is gated", function, "decorate a function that does its work when it is called")
     awaited = inspect.iscoroutinefunction(function)
-    if not awaited and inspect.iscoroutinefunction(gate.otherwise):
-        raise refused("otherwise", gate.otherwise, f"{_name(function)} is not async, so this must not be either")
+    for what, given in (("otherwise", gate.otherwise), ("context", gate.context)):
+        if not awaited and inspect.iscoroutinefunction(given):
+            raise refused(what, given, f"{_name(function)} is not async, so this must not be either")
     return awaited

@@ -1,7 +1,7 @@
 """One function and the one that it replaces: a switch without an interface."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,9 +19,11 @@ __all__ = ["gray"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+ContextMade = AnyContext | Awaitable[AnyContext]
+
 
 def gray(
-    flags: Asking, flag: str, *, old: Callable[P, R], context: Callable[P, AnyContext] | None = None
+    flags: Asking, flag: str, *, old: Callable[P, R], context: Callable[P, ContextMade] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
     Let a flag decide with each call whether a function or the one that it replaces is called.
@@ -39,11 +41,12 @@ def gray(
         flags: Decides, started or not.
         flag: A boolean flag.
         old: The function that is replaced; of the same kind, and the new one takes every call that it takes.
-        context: Returns the context to decide for, from the arguments of the call; else it is the scope's.
+        context: Returns the context to decide for, from the arguments of the call; else it is the scope's. May be async
+            if the functions are.
 
     Raises:
-        ConfigurationError: an argument cannot be used, one function is awaited and the other is not, or the new one
-            does not take the same calls.
+        ConfigurationError: an argument cannot be used, one function is awaited and the other is not, `context` is and
+            they are not, or the new one does not take the same calls.
     """
     if not isinstance(flags, Asking):
         raise refused("flags", flags, "give a grayflow.Client")
@@ -59,6 +62,8 @@ def gray(
     def decorate(new: Callable[P, R]) -> Callable[P, R]:
         _check(old, new)
         decided = _awaiting if function_kind(old) is Kind.ASYNC else _at_once
+        if decided is _at_once and inspect.iscoroutinefunction(context):
+            raise refused("context", context, "give one that is not async, as the functions are not")
         return update_wrapper(decided(flags, flag, old, new, context), new)
 
     return decorate
@@ -66,7 +71,8 @@ def gray(
 
 def _awaiting(flags: Asking, flag: str, old: Any, new: Any, context: Any) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        subject = None if context is None else context(*args, **kwargs)
+        made = None if context is None else context(*args, **kwargs)
+        subject = await made if inspect.isawaitable(made) else made
         function = new if await flags.is_enabled(flag, subject) else old
         return await function(*args, **kwargs)
 

@@ -259,8 +259,21 @@ async def test_a_context_that_has_to_be_awaited_cannot_be_asked_beforehand(flags
         return Promise()
 
     gate = flags.gate("anna", context=who)
-    with pytest.raises(ConfigurationError, match="has to be awaited"):
+    with pytest.raises(ConfigurationError, match="has to be awaited, so only the task can ask it"):
         gate.allows("anna")
+
+
+async def test_a_context_that_has_to_be_awaited_is_refused_to_tasks_that_are_not_async(flags: Client):
+    async def who(user: str) -> dict[str, str]:
+        return {"user_id": user}
+
+    def charge(user: str) -> str:
+        return user
+
+    with pytest.raises(ConfigurationError, match=r"context is .*charge is not async, so this must not be either"):
+        flags.gate("anna", context=who)(charge)
+    with pytest.raises(ConfigurationError, match="has to be awaited, so the task has to be async"):
+        flags.gate("anna", context=lambda user: who(f"{user}"))(charge)("anna")
 
 
 async def test_the_function_keeps_its_name_its_kind_and_its_arguments(flags: Client):

@@ -88,8 +88,16 @@ async def test_the_arguments_may_say_for_whom_it_is_decided(admin: Any, flags: C
     async def pay_async(order: int, *, rush: bool = False) -> str:
         return "new"
 
+    async def who(order: int, *, rush: bool = False) -> dict[str, int]:
+        return {"user_id": order}
+
+    @gray(flags, "notes", old=old_async, context=who)
+    async def pay_whom(order: int, *, rush: bool = False) -> str:
+        return "new"
+
     assert [pay(7), pay(8)] == ["new", "old 8"]
     assert [await pay_async(7), await pay_async(8)] == ["new", "old 8 False"]
+    assert [await pay_whom(7), await pay_whom(8)] == ["new", "old 8 False"]
 
 
 async def test_methods_replace_methods(flags: Client) -> None:
@@ -128,6 +136,14 @@ def test_what_cannot_replace_the_other_is_refused(old: Callable[..., Any], new: 
         gray(Client("memory://"), "notes", old=old)(new)
 
     assert words in str(caught.value)
+
+
+def test_an_async_context_for_functions_that_are_not_is_refused() -> None:
+    async def who(order: int) -> dict[str, int]:
+        return {"user_id": order}
+
+    with pytest.raises(ConfigurationError, match=r"context is .*; give one that is not async"):
+        gray(Client("memory://"), "notes", old=old_sync, context=who)(lambda order: "new")
 
 
 def test_wrong_arguments_are_told() -> None:
