@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from grayflow.release.migration.repairing import Repaired
     from grayflow.release.migration.rules import Side, Stage
     from grayflow.release.migration.setup import Written
+    from grayflow.release.migration.spool import SpoolStatus
     from grayflow.release.parallel.outcome import Answer, Observation, ParallelOutcome
     from grayflow.release.parallel.run import ParallelRun
     from grayflow.release.parallel.shadow import in_shadow, refuse_in_shadow, writes
@@ -98,6 +99,7 @@ __all__ = [
     "Selection",
     "SelectionReason",
     "Side",
+    "SpoolStatus",
     "Stage",
     "StageRefusedError",
     "StaleStageError",
@@ -146,6 +148,7 @@ _HOMES = {
     "migration.repairing": "Repaired",
     "migration.rules": "Side Stage",
     "migration.setup": "Written",
+    "migration.spool": "SpoolStatus",
     "parallel.outcome": "Answer Observation ParallelOutcome",
     "parallel.run": "ParallelRun",
     "parallel.shadow": "in_shadow refuse_in_shadow writes",

@@ -1,9 +1,14 @@
 """Checks what migrations are given by their callers, at once and in the same words."""
 
+import os
 import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from grayflow.errors import ConfigurationError
 from grayflow.release.migration.setup import Limits, Terms
+from grayflow.release.migration.spool import SpoolPlace
 from grayflow.store.given import refused, seconds
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "check_word",
     "checked_limits",
     "checked_place",
+    "checked_spool",
     "checked_store",
     "checked_terms",
     "paced",
@@ -117,6 +123,31 @@ def checked_limits(
         attempts=_whole("repair_attempts", repair_attempts, least=1),
         compares=_whole("max_compares", max_compares, least=0),
     )
+
+
+def checked_spool(unavailable: Any, spool: Any, limit: Any, *, compensates: bool) -> SpoolPlace | None:
+    """
+    Return where writes are announced while the board does not answer, `None` if they are refused.
+
+    Raises:
+        ConfigurationError: it lacks a place, or has one that cannot be used.
+    """
+    check_word("on_journal_unavailable", unavailable, "fail", "proceed")
+    most = _whole("spool_limit", limit, least=1)
+    if unavailable == "fail":
+        if spool is not None:
+            raise refused("spool", spool, "leave it out, or give on_journal_unavailable='proceed', which uses it")
+        return None
+    if compensates:
+        raise ConfigurationError(
+            "on_journal_unavailable='proceed' cannot be had with on_mirror_failure='compensate': the atom that takes "
+            "writes back has its record on the board as well; leave one of them out"
+        )
+    if not (isinstance(spool, str | os.PathLike) and str(spool)):
+        raise refused("spool", spool, "give the path of a folder on a local disk: on_journal_unavailable is 'proceed'")
+    if find_spec("fcntl") is None:
+        raise refused("spool", spool, "leave it out: this system has no locks of files that end with their process")
+    return SpoolPlace(Path(spool).expanduser().absolute(), most)
 
 
 def paced(batch: Any, rate: Any) -> tuple[int, float]:

@@ -76,6 +76,8 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     mismatched: int
     dropped: int
     """Comparisons at this stage; those that differed; those that there was no time for."""
+    spooled: int
+    """Writes, by row, that were announced on disks since the flag was changed, because the board did not answer."""
     reconciled: tuple[Reconciled, ...]
     """The last ones, the newest last."""
     gray_for_all: bool
@@ -153,7 +155,7 @@ class MigrationDesk:
             old_readers=old_readers(records),
         )
         lag_s = max(0.0, (now - oldest[0].since) / 1e9) if oldest else 0.0
-        return _status(self._name, past, facts, records, lag_s=lag_s, dropped=counts.get("dropped", 0))
+        return _status(self._name, past, facts, records, lag_s=lag_s, counts=counts)
 
     async def advance(self, to: Stage | str | None = None, *, reason: str = "", force: bool = False) -> Saved[Flag]:
         """
@@ -264,7 +266,7 @@ class MigrationDesk:
 
 
 def _status(
-    name: str, past: Past, facts: Facts, records: Mapping[str, Record], *, lag_s: float, dropped: int
+    name: str, past: Past, facts: Facts, records: Mapping[str, Record], *, lag_s: float, counts: Mapping[str, int]
 ) -> MigrationStatus:
     return MigrationStatus(
         name=name,
@@ -283,7 +285,8 @@ def _status(
         lag_s=lag_s,
         compared=facts.compared,
         mismatched=facts.mismatched,
-        dropped=dropped,
+        dropped=counts.get("dropped", 0),
+        spooled=counts.get("spooled", 0),
         reconciled=tuple(facts.valid),
         gray_for_all=facts.gray_since is not None,
         old_readers=facts.old_readers,

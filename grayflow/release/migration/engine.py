@@ -4,8 +4,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -13,10 +13,11 @@ import msgspec
 
 from grayflow.admin.admin import Admin
 from grayflow.client.client import Client
-from grayflow.errors import ConfigurationError, GrayflowError, StoreError
+from grayflow.errors import ConfigurationError, GrayflowError, LifetimeError, StoreError
 from grayflow.release.atom.atoms import Atoms
 from grayflow.release.migration.compass import Compass
 from grayflow.release.migration.compensating import AtomCompensation
+from grayflow.release.migration.errors import StaleStageError
 from grayflow.release.migration.journal import Journal
 from grayflow.release.migration.ledger import Ledger
 from grayflow.release.migration.pair import Pair
@@ -24,11 +25,12 @@ from grayflow.release.migration.reading import Reader
 from grayflow.release.migration.repairing import Repairer
 from grayflow.release.migration.rules import Side
 from grayflow.release.migration.setup import MirrorFailure, MirrorWay, Setup
+from grayflow.release.migration.spool import Spool, SpoolPlace
 from grayflow.release.migration.watching import Watch
 from grayflow.release.migration.writing import Writer
 from grayflow.release.running import Running
 
-__all__ = ["Engine", "Policy", "Seat"]
+__all__ = ["Engine", "Policy", "Seated"]
 
 log = logging.getLogger("grayflow.release")
 
@@ -42,16 +44,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     way: MirrorWay
     failure: MirrorFailure
-
-
-class Seat(Protocol[R]):
-    """Where an engine has its place."""
-
-    def take(self, engine: "Engine[R]", /) -> None:
-        """Called at the beginning; what it raises ends it."""
-
-    def leave(self, engine: "Engine[R]", /) -> None:
-        """Called at the end."""
+    spool: SpoolPlace | None = None
+    """Where they are announced while the board does not answer."""
 
 
 class Engine(Generic[R]):
@@ -77,14 +71,15 @@ class Engine(Generic[R]):
         flags: Client,
         admin: Admin | None,
         random: Callable[[], float],
-        seat: "Seat[R]",
+        seat: "Seated[R]",
     ) -> None:
         board = flags.store.board
         if board is None:
             raise ConfigurationError(f"migration {setup.name!r} needs a board: {flags.store.no_board}")
         self.setup, self.flags, self.admin, self._random, self._seat = setup, flags, admin, random, seat
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
-        self.journal = Journal(board, setup.name)
+        spool = None if policy.spool is None else Spool(policy.spool, flags.store.namespace, setup.name)
+        self.journal = Journal(board, setup.name, spool)
         self.ledger = Ledger(board, setup.name, soak_s=max(setup.terms.soak_s, 1.0))
         self.pair = Pair(setup)
         self.watch: Watch[R] = Watch(setup, self.ledger, self._spawn)
@@ -115,8 +110,11 @@ class Engine(Generic[R]):
         """See `grayflow.release.running.Part`."""
         self._seat.leave(self)
         self._running = None
-        with anyio.move_on_after(_LEAVE_S):
+        with anyio.move_on_after(_LEAVE_S), suppress(StoreError):
             await self.watch.flush()
+            await self.drain()
+        if self.journal.spool is not None:
+            await self.journal.spool.seal()
         await self._held.aclose()
 
     def over(self, failure: Exception | None) -> None:
@@ -124,6 +122,17 @@ class Engine(Generic[R]):
         self._seat.leave(self)
         if failure is not None:
             log.error("a defect ended the background work of migration %r", self.setup.name, exc_info=failure)
+
+    async def drain(self) -> None:
+        """
+        Bring to the board what waits on the disk, and count it.
+
+        Raises:
+            StoreError: the board does not answer.
+        """
+        found = await self.journal.drain()
+        with suppress(StaleStageError):
+            self.watch.spooled(self.compass.standing().revision, found)
 
     async def _walk(self) -> None:
         clock, pause_s = self.flags.clock, self.setup.limits.repair_s
@@ -136,6 +145,7 @@ class Engine(Generic[R]):
             await clock.sleep(pause_s * (0.8 + 0.4 * self._random()))
 
     async def _round(self) -> None:
+        await self.drain()
         if not self._told:
             await self.ledger.tell_terms(self.setup.terms)
             self._told = True
@@ -155,3 +165,39 @@ class Engine(Generic[R]):
             defect = None if isinstance(error, GrayflowError) else error
             log.log(level, "migration %r repairs nothing at the moment: %s", self.setup.name, told, exc_info=defect)
         self._trouble = told
+
+
+class Seated(Generic[R]):
+    """
+    What every part of `Migration` stands on: a place for what runs at the moment, if anything does.
+
+    Args:
+        setup: Of the migration.
+    """
+
+    def __init__(self, setup: Setup[R]) -> None:
+        self.name = setup.name
+        """Of the migration: its flag's key."""
+        self._setup = setup
+        self._engine: Engine[R] | None = None
+
+    def _open(self) -> Engine[R]:
+        if self._engine is None:
+            raise LifetimeError(f"migration {self.name!r} is not running; use it inside: async with X.running(flags)")
+        return self._engine
+
+    def take(self, engine: Engine[R]) -> None:
+        """
+        Called by what begins to run.
+
+        Raises:
+            LifetimeError: something runs already.
+        """
+        if self._engine is not None:
+            raise LifetimeError(f"migration {self.name!r} is running already")
+        self._engine = engine
+
+    def leave(self, engine: Engine[R]) -> None:
+        """Called by what ran."""
+        if self._engine is engine:
+            self._engine = None

@@ -6,7 +6,7 @@ from typing import TypeVar
 from grayflow.core.position import Position
 from grayflow.release.migration.arguments import paced
 from grayflow.release.migration.backfilling import Backfill, Progress
-from grayflow.release.migration.engine import Engine
+from grayflow.release.migration.engine import Engine, Seated
 from grayflow.release.migration.errors import StageRefusedError
 from grayflow.release.migration.ledger import Backfilled, Reconciled
 from grayflow.release.migration.pacing import Pace
@@ -14,7 +14,6 @@ from grayflow.release.migration.past import Past, read_past
 from grayflow.release.migration.reconciling import Reconciliation
 from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Mirror, Side, Stage
-from grayflow.release.migration.seat import Seated
 from grayflow.store.fleet import read_fleet
 
 __all__ = ["Filling"]
@@ -93,6 +92,7 @@ class Filling(Seated[R]):
                 and dies there, would not be made up for.
         """
         engine = self._open()
+        await engine.drain()
         if dead:
             await engine.journal.revive()
         return await engine.repairer.look(now=at_once)

@@ -2,7 +2,8 @@
 Announces writes that go to two stores, so that whoever finds one unfinished can finish it.
 
 One member of a set for each write, put there before the first store is touched and taken out after the second: a
-process that is killed in between leaves it, and no writer takes out another's.
+process that is killed in between leaves it, and no writer takes out another's. While the board does not answer they
+may wait on the disk.
 """
 
 import logging
@@ -11,13 +12,17 @@ from uuid import uuid4
 
 import msgspec
 
-from grayflow.errors import StoreError
+from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.release.migration.errors import NotAnnouncedError
+from grayflow.release.migration.spool import Spool
 from grayflow.store.board import Board
 
 __all__ = ["Announced", "Journal"]
 
 log = logging.getLogger("grayflow.release")
+
+_KEPT = 10_000
+"""Of so many rows a process remembers which announcement stands for its writes."""
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +41,14 @@ class Journal:
     Args:
         board: Where they are.
         name: Of the migration.
+        spool: Where they wait while the board does not answer; `None`: they do not.
     """
 
-    def __init__(self, board: Board, name: str) -> None:
-        self._board, self._name = board, name
+    def __init__(self, board: Board, name: str, spool: Spool | None = None) -> None:
+        self._board, self._name, self.spool = board, name, spool
         self._dirty, self._dead = f"migrations:{name}:dirty", f"migrations:{name}:dead"
+        self._kept: dict[str, str] = {}
+        self._said: str | None = None
 
     @staticmethod
     def member(key: str) -> str:
@@ -52,32 +60,80 @@ class Journal:
         Announce a write, and return what `finished` takes.
 
         Raises:
-            NotAnnouncedError: the board did not take it, so the write must not be begun.
+            NotAnnouncedError: neither board nor disk took it, so the write must not be begun.
         """
         member = self.member(key)
+        # Who has met an outage does not wait for the board again with each write.
+        if self._spooling and await self._spooled(key):
+            return member
         try:
             await self._board.add(self._dirty, (member,))
         except StoreError as error:
+            if isinstance(error, StoreUnavailableError) and await self._spooled(key):
+                return member
             raise NotAnnouncedError(
                 f"row {key!r} was not written: migration {self._name!r} writes to two stores, and without an "
-                f"announcement nobody could repair that: {error}",
+                f"announcement nobody could repair that: {error}{self._trouble()}",
                 migration=self._name,
             ) from error
         return member
 
     async def keep(self, member: str) -> None:
-        """See to it that a write stays announced: its writer may have been so slow that it was taken for dead."""
+        """
+        Announce a write anew that is over and has not reached the other store; what was announced for it is over too.
+
+        Anew, because a repair that began before the write was over may be about to take the old announcement back. And
+        one for each row: this one stands for all writes of the row that were over before, so those of this process go.
+        """
+        key = member.partition(":")[2]
+        if self._spooling and await self._spooled(key):
+            return
+        anew = self.member(key)
         try:
-            await self._board.add(self._dirty, (member,))
+            await self._board.add(self._dirty, (anew,))
         except StoreError as error:
-            log.info("whether a write of migration %r is still announced is not known: %s", self._name, error)
+            if not await self._spooled(key):
+                log.info("whether a write of migration %r is still announced is not known: %s", self._name, error)
+            return
+        before = self._kept.pop(key, None)
+        self._kept[key] = anew
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
+        await self.finished([member] if before is None else [member, before])
 
     async def finished(self, members: Collection[str]) -> None:
-        """Take announcements back. What cannot be taken back is repaired once more, which does no harm."""
+        """
+        Take announcements back. What cannot be taken back is repaired once more, which does no harm.
+
+        What waits on the disk stays there: several writes may stand on one line.
+        """
+        if self._spooling:
+            return
         try:
             await self._board.remove(self._dirty, members)
         except StoreError as error:
             log.info("finished writes of migration %r stay announced: %s", self._name, error)
+
+    async def drain(self) -> int:
+        """
+        Bring to the board what waits on the disk, and return how much that was.
+
+        Raises:
+            StoreError: the board does not answer yet; what waits stays.
+        """
+        if self.spool is None:
+            return 0
+        if self._spooling:
+            await self._board.now()  # asked first: the rows of one outage stay in one file
+        try:
+            found = await self.spool.drain(lambda members: self._board.add(self._dirty, members))
+        except OSError as error:
+            self._say(f"what waits on the disk cannot be read: {error}")
+            return 0
+        self._said = None
+        if found:
+            log.warning("migration %r: the board has %d announcements that waited on the disk", self._name, found)
+        return found
 
     async def unfinished(self, limit: int = 1000, offset: int = 0) -> Sequence[Announced]:
         """Return what is announced, the oldest first."""
@@ -102,6 +158,28 @@ class Journal:
     async def sizes(self) -> tuple[int, int]:
         """Return how many are unfinished, and how many were given up."""
         return await self._board.size(self._dirty), await self._board.size(self._dead)
+
+    @property
+    def _spooling(self) -> bool:
+        return self.spool is not None and self.spool.waiting > 0
+
+    async def _spooled(self, key: str) -> bool:
+        if self.spool is None:
+            return False
+        done = await self.spool.put(key)
+        if done:
+            self._say(f"the board does not answer; writes are announced in {self.spool.status.folder} until it does")
+        return done
+
+    def _say(self, told: str) -> None:
+        """Log what goes on for a while: once."""
+        if told != self._said:
+            log.warning("migration %r: %s", self._name, told)
+        self._said = told
+
+    def _trouble(self) -> str:
+        problem = None if self.spool is None else self.spool.status.problem
+        return "" if problem is None else f"; and the spool does not take it: {problem}"
 
     async def _read(self, name: str, limit: int, offset: int) -> Sequence[Announced]:
         found = await self._board.members(name, limit=limit, offset=offset)

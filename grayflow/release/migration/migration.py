@@ -3,6 +3,7 @@
 import operator
 import random as randomness
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, TypeVar
 
 from grayflow.admin.admin import Admin
@@ -15,6 +16,7 @@ from grayflow.release.migration.arguments import (
     check_migration_name,
     check_word,
     checked_limits,
+    checked_spool,
     checked_store,
     checked_terms,
 )
@@ -24,7 +26,8 @@ from grayflow.release.migration.filling import Filling
 from grayflow.release.migration.moving import Moving
 from grayflow.release.migration.reading import Page
 from grayflow.release.migration.rules import Profile, Side
-from grayflow.release.migration.setup import MirrorFailure, MirrorWay, Setup, Written
+from grayflow.release.migration.setup import JournalUnavailable, MirrorFailure, MirrorWay, Setup, Written
+from grayflow.release.migration.spool import SpoolStatus
 from grayflow.release.migration.writing import Writer
 from grayflow.release.parallel.shadow import refuse_in_shadow
 from grayflow.release.running import Running
@@ -69,6 +72,13 @@ class Migration(Filling[R], Moving[R]):
         on_mirror_failure: If the other store does not take a write: `"record"`, the write succeeds and is repaired
             later; `"fail"`, the same, but `MirrorWriteError` is raised; `"compensate"`, an atom takes it back (an
             insert or update; a delete is never taken back) and `MirrorWriteError` is raised.
+        on_journal_unavailable: If a write cannot be announced because the board does not answer: `"fail"`, it is
+            refused; `"proceed"`, it is announced in the `spool`. Either way writes are refused once `max_stale` is
+            over: it bridges the restart or the fail-over of a Redis, and no longer outage.
+        spool: With `"proceed"`: a folder on a disk of this host, which its processes share and which outlives them.
+            What is there is brought to the board as soon as that answers, by this process or by any other of this
+            migration on this host. It holds keys of rows.
+        spool_limit: So many rows of one process may wait there; then writes are refused.
         order: Returns what lists are ordered by; the key if left out.
         same: Tells whether two copies of a row hold the same; `==` if left out.
         row_type: With `"compensate"`: the class of rows, something that `msgspec.convert` reads.
@@ -102,6 +112,9 @@ class Migration(Filling[R], Moving[R]):
         profile: Profile = "split",
         mirror: MirrorWay = "copy",
         on_mirror_failure: MirrorFailure = "record",
+        on_journal_unavailable: JournalUnavailable = "fail",
+        spool: str | PathLike[str] | None = None,
+        spool_limit: int = 10_000,
         order: Callable[[R], Any] | None = None,
         same: Callable[[R, R], bool] = operator.eq,
         row_type: Any = None,
@@ -136,7 +149,8 @@ class Migration(Filling[R], Moving[R]):
             same=same,
         )
         super().__init__(setup)
-        self._policy = Policy(way=mirror, failure=on_mirror_failure)
+        place = checked_spool(on_journal_unavailable, spool, spool_limit, compensates=on_mirror_failure == "compensate")
+        self._policy = Policy(way=mirror, failure=on_mirror_failure, spool=place)
         self._compensation: AtomCompensation[R] | None = None
         if on_mirror_failure == "compensate":
             if row_type is None or restamp is None:
@@ -175,6 +189,17 @@ class Migration(Filling[R], Moving[R]):
             seat=self,
         )
         return Running(f"migration {self.name!r}", engine, limit_s=5.0)
+
+    @property
+    def spool(self) -> SpoolStatus | None:
+        """
+        What of this process waits on the disk because the board does not answer; `None` without a `spool`.
+
+        Raises:
+            LifetimeError: it is not running.
+        """
+        spool = self._open().journal.spool
+        return None if spool is None else spool.status
 
     # Rows
 
@@ -225,7 +250,7 @@ class Migration(Filling[R], Moving[R]):
         Raises:
             RowExistsError: it is there already; nothing was written.
             StaleStageError: the stage may have changed and cannot be asked for; nothing was written.
-            NotAnnouncedError: the write could not be announced; nothing was written.
+            NotAnnouncedError: the write could not be announced, see `on_journal_unavailable`; nothing was written.
             MirrorWriteError: see `on_mirror_failure`.
             TimeoutError: a store took too long. As with whatever else a store raises, the row was written or was not,
                 and if the other store needs it, that is repaired.

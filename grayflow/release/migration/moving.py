@@ -7,8 +7,8 @@ from grayflow.admin.results import Saved
 from grayflow.core.flag import Flag
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+from grayflow.release.migration.engine import Seated
 from grayflow.release.migration.rules import Stage
-from grayflow.release.migration.seat import Seated
 
 __all__ = ["Moving"]
 

@@ -10,12 +10,13 @@ from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore, Place
 from grayflow.release.migration.rules import Profile, Side
 
-__all__ = ["Limits", "MirrorFailure", "MirrorWay", "Setup", "Terms", "Written"]
+__all__ = ["JournalUnavailable", "Limits", "MirrorFailure", "MirrorWay", "Setup", "Terms", "Written"]
 
 R = TypeVar("R")
 
 MirrorWay = Literal["copy", "replay"]
 MirrorFailure = Literal["record", "fail", "compensate"]
+JournalUnavailable = Literal["fail", "proceed"]
 
 _LONGEST_KEY = 800
 

@@ -102,6 +102,11 @@ class Watch(Generic[R]):
         if not same:
             self._count(revision, "mismatched")
 
+    def spooled(self, revision: int, rows: int) -> None:
+        """Count announcements that waited on the disk."""
+        if rows:
+            self._count(revision, "spooled", rows)
+
     def read_old(self, stage: Stage) -> None:
         """Note that a read of this process needed the old store."""
         if stage in {Stage.LIVE, Stage.RAMPDOWN}:
@@ -137,5 +142,5 @@ class Watch(Generic[R]):
             await self._ledger.add_counts(revision, self._writer, sequence, counts)
             self._batches.popleft()
 
-    def _count(self, revision: int, what: str) -> None:
-        self._counted.setdefault(revision, Counter())[what] += 1
+    def _count(self, revision: int, what: str, times: int = 1) -> None:
+        self._counted.setdefault(revision, Counter())[what] += times
