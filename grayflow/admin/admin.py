@@ -28,6 +28,7 @@ from grayflow.core.codec import Source
 from grayflow.core.flag import Flag
 from grayflow.core.position import Position
 from grayflow.errors import Problem
+from grayflow.store.given import refuse_async, refused
 
 __all__ = ["Admin"]
 
@@ -106,7 +107,13 @@ class Admin(Reading, SegmentVerbs, FleetVerbs, JobVerbs, StatsVerbs):
             change: Returns the changed document; called once for each try, so it should do nothing else.
             reason: For the audit.
             action: What the history calls it.
+
+        Raises:
+            ConfigurationError: `change` cannot be called, or is async.
         """
+        if not callable(change):
+            raise refused("change", change, "give a function of the flag that returns the changed one")
+        refuse_async("change", change)
         return await self._change(Flag, key, change, action, reason)
 
     async def delete(self, key: str, *, reason: str = "") -> Saved[Flag]:

@@ -21,6 +21,7 @@ from grayflow.store.given import (
     checked_clock,
     checked_context_type,
     checked_extensions,
+    refuse_async,
     refused,
     seconds,
 )
@@ -129,9 +130,11 @@ def _hooks(given: Any) -> tuple[Hook, ...]:
         raise refused("hooks", given, "give a list of objects with some of the methods before, after and error")
     hooks = tuple(given)
     for hook in hooks:
-        methods = (getattr(hook, stage, None) for stage in ("before", "after", "error"))
-        if isinstance(hook, type) or not any(map(callable, methods)):
+        methods = {stage: getattr(hook, stage, None) for stage in ("before", "after", "error")}
+        if isinstance(hook, type) or not any(map(callable, methods.values())):
             raise refused("a hook", hook, "give an object with some of the methods before, after and error")
+        for stage, method in methods.items():
+            refuse_async(f"{stage} of a hook", method)
     return hooks
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from grayflow.errors import ConfigurationError
 from grayflow.replica.view import View
+from grayflow.store.given import refuse_async
 from grayflow.store.port import Change
 
 __all__ = ["HealthState", "StateHandler", "States"]
@@ -32,10 +33,11 @@ class States:
         Tell one more.
 
         Raises:
-            ConfigurationError: it cannot be called.
+            ConfigurationError: it cannot be called, or is async.
         """
         if not callable(handler):
             raise ConfigurationError(f"on_state handler is {handler!r}; give a function of the old and the new state")
+        refuse_async("on_state handler", handler)
         self._handlers.append(handler)
 
     def see(self, _: View, after: View, __: Change | None) -> None:

@@ -6,6 +6,7 @@ What was given is shown with care: the `repr` of a foreign object may raise, or 
 
 import math
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 from grayflow.clock import Clock, SystemClock
@@ -22,6 +23,7 @@ __all__ = [
     "checked_context_type",
     "checked_extensions",
     "opened_store",
+    "refuse_async",
     "refused",
     "seconds",
 ]
@@ -40,6 +42,22 @@ def refused(name: str, given: Any, remedy: str) -> ConfigurationError:
         remedy: What to give instead, as an order.
     """
     return ConfigurationError(f"{name} is {_named(given)}; {remedy}")
+
+
+def refuse_async(name: str, given: Any) -> None:
+    """
+    Pass if a function gives its result at once: one that is async would never run, without anybody noticing.
+
+    Args:
+        name: Of the option.
+        given: A function, or an object that can be called.
+
+    Raises:
+        ConfigurationError: it is async.
+    """
+    called = getattr(type(given), "__call__", None)  # noqa: B004 - not whether, but what it is
+    if iscoroutinefunction(given) or iscoroutinefunction(called):
+        raise refused(name, given, "give a function that is not async: it is called where nothing can be awaited")
 
 
 def _named(given: Any) -> str:

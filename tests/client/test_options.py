@@ -16,6 +16,12 @@ class Watching:
     def before(self, details: Any) -> None: ...
 
 
+class Awaiting:
+    """A hook that nobody would await."""
+
+    async def after(self, details: Any, decision: Any) -> None: ...
+
+
 class Hostile:
     """What cannot even be shown."""
 
@@ -60,6 +66,7 @@ def test_what_is_no_duration_is_refused_by_name(given: Any):
         ("hooks", Watching(), "list of objects"),
         ("hooks", None, "hooks is None; give a list of objects"),
         ("hooks", [Watching], "the class Watching; give an object"),
+        ("hooks", [Awaiting()], "after of a hook is a Python object of type method; give a function that is not async"),
         ("resolvers", {1: print}, "name as text"),
         ("resolvers", {"plan": "gold"}, "resolver 'plan' is 'gold'; give an async function"),
         ("clock", 5, "now, monotonic and sleep"),

@@ -61,3 +61,10 @@ async def test_a_handler_that_raises_is_counted_and_the_others_are_called(
 async def test_what_cannot_be_called_is_refused(make: Make):
     with pytest.raises(ConfigurationError, match="give a function of the old and the new state"):
         make().on_state("pager")  # type: ignore[type-var]
+
+
+async def test_what_would_have_to_be_awaited_is_refused(make: Make):
+    async def page(before: str, after: str) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"on_state handler is .*; give a function that is not async"):
+        make().on_state(page)  # type: ignore[type-var]

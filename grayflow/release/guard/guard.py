@@ -28,7 +28,7 @@ from grayflow.release.switch.choice import Selection, SelectionReason
 from grayflow.release.switch.interface import Kind
 from grayflow.release.switch.proxy import Route, make_proxy
 from grayflow.release.switch.switch import ImplementationSwitch
-from grayflow.store.given import Duration, checked_clock, refused, seconds
+from grayflow.store.given import Duration, checked_clock, refuse_async, refused, seconds
 
 __all__ = ["FallbackGuard", "GuardStatus"]
 
@@ -132,6 +132,7 @@ class FallbackGuard(Generic[S]):
             raise refused("counters", counters, "give grayflow.release.Counters(...), or leave it out")
         if on_event is not None and not callable(on_event):
             raise refused("on_event", on_event, "give a function of a GuardEvent, or leave it out")
+        refuse_async("on_event", on_event)
         self.switch, self.new, self.old = switch, new, old
         rules = Rules(
             flag=switch.flag,

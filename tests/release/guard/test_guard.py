@@ -467,6 +467,10 @@ async def test_a_new_one_that_cannot_be_opened_is_replaced_without_being_blamed(
         ({"idempotent": ["gett"]}, "Shelf has no member 'gett'; it has 'get', 'set', 'charge', 'peek', 'stream'"),
         ({"fleet": 3}, "fleet is 3"),
         ({"on_event": 3}, "on_event is 3; give a function of a GuardEvent"),
+        (
+            {"on_event": anyio.aclose_forcefully},
+            "give a function that is not async: it is called where nothing can be awaited",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_remedy(world: World, options: dict[str, Any], words: str) -> None:
