@@ -11,6 +11,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -24,6 +25,7 @@ from grayflow import Client
 from grayflow.admin import Admin
 from grayflow.core.flag import Flag
 from grayflow.core.position import Document, Position
+from grayflow.core.preparing import in_steps
 from grayflow.core.snapshot import Builder, Snapshot
 from grayflow.replica.loading import assemble
 from grayflow.store.port import State
@@ -79,11 +81,35 @@ def _stops() -> Table:
     listed = msgspec.json.encode({"key": "f", "enabled": True, "targets": {"on": [f"u{n}" for n in range(100_000)]}})
     rows.append(Row("100,000 ids in one flag, its load", _best(lambda: Snapshot.build([listed]))))
     rows.append(Row("its first evaluation too", _best(lambda: _first([listed]))))
+    rows.append(Row("800 conditions in one flag, its first evaluation", min(map(_at_once, range(3)))))
+    rows.append(Row("the same, awaited", min(map(_longest_step, range(3, 6)))))
     for size in SIZES:
         snapshot = _first(many_flags(size))
         rows.append(Row(f"a full garbage collection beside {size:,}", _best(gc.collect)))
         del snapshot
     return Table("the loop's longest stop", "ms", tuple(rows))
+
+
+def _at_once(run: int) -> float:
+    snapshot = Snapshot.build([_conditions(run)])
+    start = time.thread_time()
+    snapshot.evaluate("f", CONTEXTS[0], default=False)
+    return (time.thread_time() - start) * 1000
+
+
+def _longest_step(run: int) -> float:
+    snapshot = Snapshot.build([_conditions(run)])
+    times = [time.thread_time(), *(time.thread_time() for _ in in_steps(snapshot, "f"))]
+    return max(after - before for before, after in pairwise(times)) * 1000
+
+
+def _conditions(run: int) -> bytes:
+    """Return a flag of 64 KiB whose conditions no other run has met."""
+    conditions = [
+        {"type": "attribute", "name": f"a{number}", "op": "in", "values": [f"{run}-{number}"]} for number in range(800)
+    ]
+    rules = [{"when": pair, "serve": "on"} for pair in zip(conditions[::2], conditions[1::2], strict=True)]
+    return msgspec.json.encode({"key": "f", "enabled": True, "otherwise": "off", "rules": rules})
 
 
 async def _longest_stop(size: int) -> float:
