@@ -81,8 +81,12 @@ def _server(info: Mapping[str, Any]) -> Remark:
 def _replicas(info: Mapping[str, Any], needed: str | None) -> Remark:
     if info.get("role") != "master":
         master = f"{info.get('master_host', '?')}:{info.get('master_port', '?')}"
-        remedy = "name its master, or use redis+sentinel://, where flags are changed"
-        return _warning("replicas", f"this is a replica of {master}, which takes no writes", remedy)
+        remedy = "name its master, or use redis+sentinel://: only there flags are changed, and proved fresh"
+        found = f"this is a replica of {master}, which takes no writes"
+        if info.get("master_link_status", "up") != "up":
+            lost = f"{found} and has lost its master: these flags may be old, and clients take them for fresh"
+            return Remark(name="replicas", status="error", found=lost, remedy=remedy)
+        return _warning("replicas", found, remedy)
     attached = int(info.get("connected_slaves", 0))
     if not attached:
         return _ok("replicas", "none attached")

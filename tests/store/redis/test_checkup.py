@@ -46,6 +46,7 @@ def test_the_version_is_told_and_whether_it_is_old(info: dict[str, Any], status:
         ({"connected_slaves": 2}, None, "ok", f"2 attached, min-replicas-to-write {UNKNOWN}"),
         ({"connected_slaves": 2}, "0", "warning", "which the fail-over loses"),
         ({"role": "slave", "master_host": "h", "master_port": 1}, "0", "warning", "this is a replica of h:1"),
+        ({"role": "slave", "master_link_status": "down"}, "0", "error", "clients take them for fresh"),
     ],
 )
 def test_replicas_are_told_and_whether_they_are_waited_for(
@@ -53,7 +54,7 @@ def test_replicas_are_told_and_whether_they_are_waited_for(
 ):
     found = said("replicas", replicas=replicas, **info)
 
-    assert (found.status, words in found.found, bool(found.remedy)) == (status, True, status == "warning")
+    assert (found.status, words in found.found, bool(found.remedy)) == (status, True, status != "ok")
 
 
 @pytest.mark.parametrize(
