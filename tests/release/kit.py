@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from grayflow import Admin, Client
 from grayflow.clock import SystemClock
+
+T = TypeVar("T")
 
 PATIENCE_S = 20.0
 
@@ -88,6 +90,16 @@ class Sides:
 
     def still_open(self) -> list[str]:
         return [side.name for side in self.opened if side.open]
+
+
+def opening(make: Callable[[], T]) -> Callable[[], AbstractAsyncContextManager[T]]:
+    """Return a factory of implementations that need no closing."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[T]:
+        yield make()
+
+    return opened
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -23,7 +23,7 @@ from grayflow import (
 )
 from grayflow.release import BreakerPolicy, Counters, FallbackGuard, ImplementationSwitch
 from grayflow.testing import FakeClock
-from tests.release.kit import PATIENCE_S, until
+from tests.release.kit import PATIENCE_S, opening, until
 
 pytestmark = pytest.mark.anyio
 
@@ -64,16 +64,8 @@ class Sides:
 
     def __init__(self) -> None:
         self.old, self.new = Side("old"), Side("new")
-        variants = {"off": self._opened(self.old), "on": self._opened(self.new)}
+        variants = {"off": opening(lambda: self.old), "on": opening(lambda: self.new)}
         self.switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
-
-    @staticmethod
-    def _opened(side: Side) -> Any:
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Side]:
-            yield side
-
-        return opened
 
 
 async def total(admin: Admin, counters: Counters, variant: str = "on") -> Tally:
@@ -420,7 +412,7 @@ async def test_what_serves_for_want_of_another_was_chosen_by_nobody(admin: Admin
         raise OSError("cannot be opened")
         yield
 
-    variants: dict[str, Any] = {"off": sides._opened(sides.old), "on": broken}
+    variants: dict[str, Any] = {"off": opening(lambda: sides.old), "on": broken}
     switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
     async with switch.running(flags), counters.running(flags):
         with flags.scope(Context(user_id="anna")):

@@ -18,6 +18,7 @@ from grayflow.release import (
     safe,
 )
 from grayflow.testing import FakeClock
+from tests.release.kit import opening
 
 
 class Shelf(Protocol):
@@ -95,17 +96,9 @@ class World:
     def __init__(self, clock: FakeClock):
         self.flags, self.clock = Client("memory://"), clock
         self.old, self.new = Side("old"), Side("new")
-        variants = {"off": self._opened(self.old), "on": self._opened(self.new)}
+        variants = {"off": opening(lambda: self.old), "on": opening(lambda: self.new)}
         self.switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
         self.events: list[GuardEvent] = []
-
-    @staticmethod
-    def _opened(side: Side) -> Any:
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Side]:
-            yield side
-
-        return opened
 
     def guard(self, **options: Any) -> FallbackGuard[Shelf]:
         # No time limit but where a test is about one: what is slow here is the machine.

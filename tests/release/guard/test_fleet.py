@@ -12,7 +12,7 @@ from grayflow import Admin, Client, Flag, LifetimeError, MemoryStore
 from grayflow.release import BreakerPolicy, BreakerState, FallbackGuard, FleetTrip, GuardEvent, ImplementationSwitch
 from grayflow.release.guard.quorum import BREAKERS, Count
 from grayflow.testing import FakeClock, Faulty
-from tests.release.kit import until
+from tests.release.kit import opening, until
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ class Process:
     def __init__(self, store: Any, clock: FakeClock, **trip: Any):
         self.flags = Client(store, clock=clock)
         self.old, self.new = Side("old"), Side("new")
-        variants = {"off": self._opened(self.old), "on": self._opened(self.new)}
+        variants = {"off": opening(lambda: self.old), "on": opening(lambda: self.new)}
         self.switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
         self.events: list[GuardEvent] = []
         self.guard = FallbackGuard(
@@ -52,14 +52,6 @@ class Process:
             fleet=FleetTrip(**trip) if trip else None,
             on_event=self.events.append,
         )
-
-    @staticmethod
-    def _opened(side: Side) -> Any:
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Side]:
-            yield side
-
-        return opened
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -510,7 +502,7 @@ async def test_a_flag_whose_off_is_left_to_the_switch_is_left_alone_where_that_i
     document = {"key": "shelf", "kind": "string", "variants": variants, "otherwise": "new", "enabled": True}
     await admin.put(document, reason="release")
     process = Process(store, clock, admin=admin, at_least=1)
-    factories = {"old": process._opened(process.old), "new": process._opened(process.new)}
+    factories = {"old": opening(lambda: process.old), "new": opening(lambda: process.new)}
     process.switch = ImplementationSwitch(Shelf, flag="shelf", variants=factories, default="new")
     process.guard = FallbackGuard(
         process.switch,

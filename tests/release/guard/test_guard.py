@@ -24,7 +24,7 @@ from grayflow.release import (
     safe,
 )
 from tests.release.guard.kit import Shelf, Side, World, tripped
-from tests.release.kit import PATIENCE_S, until
+from tests.release.kit import PATIENCE_S, opening, until
 
 pytestmark = pytest.mark.anyio
 
@@ -439,7 +439,7 @@ async def test_a_new_one_that_cannot_be_opened_is_replaced_without_being_blamed(
         yield
 
     switch = ImplementationSwitch(
-        Shelf, flag="shelf", variants={"off": world._opened(world.old), "on": broken}, default="off"
+        Shelf, flag="shelf", variants={"off": opening(lambda: world.old), "on": broken}, default="off"
     )
     guard = FallbackGuard(switch, new="on", old="off", clock=world.clock)
     async with switch.running(world.flags):

@@ -17,7 +17,7 @@ from grayflow.clock import SystemClock
 from grayflow.release import BreakerPolicy, BreakerState, FallbackGuard, FleetTrip, ImplementationSwitch
 from grayflow.release.guard.quorum import BREAKERS
 from tests.faults.proxy import Proxy
-from tests.release.guard.worker import Shelf, opening
+from tests.release.guard.worker import Shelf, sides
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -170,8 +170,7 @@ async def test_a_guarded_call_waits_for_nothing_while_redis_answers_nothing_and_
             await admin.put({"key": "shelf", "enabled": True}, reason="release")
             await admin.put({"key": "new.broken"}, reason="test")
         flags = Client(f"redis://127.0.0.1:{proxy.port}/0")
-        variants = {"off": opening("old", flags), "on": opening("new", flags)}
-        switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
+        switch = ImplementationSwitch(Shelf, flag="shelf", variants=sides(flags), default="off")
         guard = FallbackGuard(
             switch,
             new="on",

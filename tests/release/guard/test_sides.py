@@ -22,6 +22,7 @@ from grayflow.release import (
 from grayflow.release.guard.events import Herald
 from grayflow.release.guard.quorum import Count, Order, Report, count, order_name, read_told
 from tests.release.guard.kit import World, tripped
+from tests.release.kit import opening
 
 pytestmark = pytest.mark.anyio
 
@@ -220,15 +221,8 @@ async def talking() -> AsyncIterator[tuple[Any, Talker, Talker, FallbackGuard[Ta
     log: list[str] = []
     old, new = Talker("old", log), Talker("new", log)
 
-    def opening(side: Talker) -> Any:
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Talker]:
-            yield side
-
-        return opened
-
     flags = Client("memory://")
-    variants: Any = {"off": opening(old), "on": opening(new)}
+    variants: Any = {"off": opening(lambda: old), "on": opening(lambda: new)}
     switch = ImplementationSwitch(Talk, flag="talk", variants=variants, default="off")
     guard = FallbackGuard(switch, new="on", old="off", timeout=None)
     async with switch.running(flags):

@@ -8,8 +8,6 @@ JSON whenever something has changed.
 """
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import anyio
@@ -18,6 +16,7 @@ import msgspec
 from grayflow import Admin, Client, Context
 from grayflow.clock import SystemClock
 from grayflow.release import BreakerPolicy, FallbackGuard, FleetTrip, ImplementationSwitch
+from tests.release.kit import opening
 
 
 class Shelf(Protocol):
@@ -36,19 +35,15 @@ class Side:
         return self.name
 
 
-def opening(name: str, flags: Client) -> Any:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Side]:
-        yield Side(name, flags)
-
-    return opened
+def sides(flags: Client) -> dict[str, Any]:
+    """Return the two that a switch chooses from."""
+    return {"off": opening(lambda: Side("old", flags)), "on": opening(lambda: Side("new", flags))}
 
 
 async def work(url: str, namespace: str, name: str, options: dict[str, Any]) -> None:
     flags = Client(url, namespace=namespace, name=name)
     async with Admin(url, namespace=namespace, actor=name) as admin, flags:
-        variants = {"off": opening("old", flags), "on": opening("new", flags)}
-        switch = ImplementationSwitch(Shelf, flag="shelf", variants=variants, default="off")
+        switch = ImplementationSwitch(Shelf, flag="shelf", variants=sides(flags), default="off")
         guard = FallbackGuard(
             switch,
             new="on",
