@@ -66,7 +66,7 @@ def compile_flag(flag: Flag, revision: int, settings: Settings, *, cyclic: bool 
         settings: Of the snapshot.
         cyclic: It is part of a circle of requirements, or reaches one: it answers so, unless it is off anyway.
     """
-    found = tuple(rows(flag.rules, settings.extensions.operators)) if flag.enabled else ()
+    found = rows(flag.rules, settings.extensions.operators) if flag.enabled else ()
     large = size(flag.requires) + sum(1 if len(row) > 1 else 1 + size(row[0][1].when) for row in found) > _LARGE
     writer = _FlagWriter(settings, flag, Outcomes(flag, revision), found, apart=large)
     writer.write(cyclic=cyclic)

@@ -39,13 +39,15 @@ class LookUp(msgspec.Struct, frozen=True):
     """It matches where the attribute is missing."""
 
 
-def rows(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> Iterator[Row]:
-    """Yield the rules in their order: those that one table can answer together, and each of the others alone."""
-    numbered = tuple(enumerate(rules))
+def rows(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> tuple[Row, ...]:
+    """Return the rules in their order: those that one table can answer together, and each of the others alone."""
     if len(rules) < _WORTH_A_TABLE:
-        yield from ((one,) for one in numbered)
-        return
-    for looked_up, several in groupby(numbered, lambda one: _looked_up(one[1], foreign)):
+        return tuple((one,) for one in enumerate(rules))
+    return tuple(_grouped(rules, foreign))
+
+
+def _grouped(rules: tuple[Rule, ...], foreign: "Mapping[str, ForeignOperator]") -> Iterator[Row]:
+    for looked_up, several in groupby(enumerate(rules), lambda one: _looked_up(one[1], foreign)):
         row = tuple(several)
         if looked_up is not None and len(row) >= _WORTH_A_TABLE:
             yield row

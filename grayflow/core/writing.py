@@ -97,6 +97,12 @@ def _code(source: str) -> CodeType:
     return code
 
 
+@lru_cache(maxsize=256)
+def _parameters(count: int) -> str:
+    """Return the parameters of so many constants."""
+    return "".join(f", k{index}" for index in range(count))
+
+
 class Scope(msgspec.Struct, frozen=True):
     """What a condition inherits from where it stands."""
 
@@ -122,9 +128,8 @@ class Writer:
 
     def build(self) -> Callable[[Context, Instant, Any], Any]:
         """Return the function written so far."""
-        constants = "".join(f", k{index}" for index in range(len(self._constants)))
         body = "\n ".join(self._lines)
-        code = _code(f"def function(c, t, w{constants}):\n {body}\n")
+        code = _code(f"def function(c, t, w{_parameters(len(self._constants))}):\n {body}\n")
         return FunctionType(code, _KNOWN, "flag", tuple(self._constants))
 
     def line(self, text: str) -> None:
