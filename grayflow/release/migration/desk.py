@@ -28,6 +28,7 @@ from grayflow.release.migration.ledger import (
     Backfilled,
     Ledger,
     Reconciled,
+    gray_began,
     old_readers,
     read_cursor,
     read_terms,
@@ -151,7 +152,7 @@ class MigrationDesk:
             mismatched=counts.get("mismatched", 0),
             unfinished=unfinished,
             dead=dead,
-            gray_since=past.gray_since,
+            gray_since=_gray_since(past, records),
             old_readers=old_readers(records),
         )
         lag_s = max(0.0, (now - oldest[0].since) / 1e9) if oldest else 0.0
@@ -301,6 +302,12 @@ def _since(past: Past, records: Mapping[str, Record]) -> int:
     """Return since when the stage is obeyed, by the board's clock where that is known."""
     noted = stage_began(records, past.revision) if past.steady == past.at else None
     return past.steady if noted is None else noted
+
+
+def _gray_since(past: Past, records: Mapping[str, Record]) -> int | None:
+    """Return since when everybody is on the gray list, by the board's clock where a process has noted that."""
+    noted = None if past.gray_since is None else gray_began(records, past.gray_revision)
+    return past.gray_since if noted is None else noted
 
 
 def _holder(record: Record | None, now: int) -> str | None:

@@ -13,14 +13,15 @@ import msgspec
 
 from grayflow.admin.admin import Admin
 from grayflow.client.client import Client
-from grayflow.errors import ConfigurationError, GrayflowError, LifetimeError, StoreError
+from grayflow.errors import ConfigurationError, GrayflowError, LifetimeError, StoreAccessError, StoreError
 from grayflow.release.atom.atoms import Atoms
-from grayflow.release.migration.compass import Compass
+from grayflow.release.migration.compass import Compass, gray_key
 from grayflow.release.migration.compensating import AtomCompensation
 from grayflow.release.migration.errors import StaleStageError
 from grayflow.release.migration.journal import Journal
 from grayflow.release.migration.ledger import Ledger
 from grayflow.release.migration.pair import Pair
+from grayflow.release.migration.past import everybody, read_past
 from grayflow.release.migration.reading import Reader
 from grayflow.release.migration.repairing import Repairer
 from grayflow.release.migration.rules import Side
@@ -89,11 +90,13 @@ class Engine(Generic[R]):
             setup, flags, compass, self.journal, way=policy.way, failure=policy.failure, compensation=compensation
         )
         self.compass = compass
-        self.repairer = Repairer(setup, self.journal, self.ledger, flags.clock, self.owner)
+        self.repairer = Repairer(
+            setup, self.journal, self.ledger, flags.clock, self.owner, lambda: self.writer.mirrored
+        )
         self._compensation = compensation
         self._running: Running | None = None
         self._held = AsyncExitStack()
-        self._told = False
+        self._told, self._gray = False, 0
         self._trouble: str | None = None
 
     async def open(self, running: Running) -> None:
@@ -153,6 +156,24 @@ class Engine(Generic[R]):
         # Asked first: a claim at each look would write to the board for nothing.
         if (await self.journal.sizes())[0]:
             await self.repairer.look()
+        await self.note_gray()
+
+    async def note_gray(self) -> None:
+        """
+        Let the board know since when everybody is on the gray list: whoever put them there may have a wrong clock.
+
+        Raises:
+            StoreError: the board does not answer.
+        """
+        key, snapshot = gray_key(self.setup.name), self.flags.snapshot
+        flag, revision = (None if snapshot is None else snapshot.flag(key)) or (None, 0)
+        if revision == self._gray or not everybody(flag, self.flags.clock.now()):
+            return
+        with suppress(StoreAccessError):  # a user who may not read history; then the clock of the writer counts
+            past = await read_past(self.flags.store, self.setup.name)
+            if past.gray_since is not None:
+                await self.ledger.note_gray(past.gray_revision)
+        self._gray = revision
 
     def _spawn(self, key: str, side: Side, row: Any, revision: int) -> bool:
         running, name = self._running, f"comparison in {self.setup.name}"

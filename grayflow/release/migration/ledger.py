@@ -23,6 +23,7 @@ __all__ = [
     "Begun",
     "Ledger",
     "Reconciled",
+    "gray_began",
     "old_readers",
     "read_cursor",
     "read_reconciled",
@@ -31,7 +32,9 @@ __all__ = [
     "stage_began",
 ]
 
-BACKFILL, REPAIR, _RECONCILED, _TERMS, _STAGE = "backfill", "repair", "reconciled", "terms", "stage"
+BACKFILL, REPAIR, _RECONCILED, _TERMS, _STAGE, _GRAY = (
+    "backfill", "repair", "reconciled", "terms", "stage", "gray",
+)  # fmt: skip
 _OLD_READ = "old-read:"
 _COUNTS_TTL_S = 30 * 86_400.0
 _KEPT = 5
@@ -81,7 +84,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """When a stage began by the board's clock: whoever moves it may have a clock that is wrong."""
+    """When a revision of a flag began to count by the board's clock: whoever wrote it may have one that is wrong."""
 
     revision: int
     at: int
@@ -112,10 +115,18 @@ class Ledger:
     async def note_stage(self, revision: int) -> None:
         """Remember when a stage began; where that fails, what the flag's history says counts."""
         try:
-            begun = Begun(revision=revision, at=await self.board.now())
-            await self.board.put(self._name, _STAGE, msgspec.json.encode(begun))
+            await self._note(_STAGE, revision)
         except StoreError as error:
             log.info("when the stage of %s began is not on the board: %s", self._name, error)
+
+    async def note_gray(self, revision: int) -> None:
+        """Remember when everybody was on the gray list, with that revision of it, unless somebody has done so."""
+        if _began(await self.board.get(self._name, _GRAY), revision) is None:
+            await self._note(_GRAY, revision)
+
+    async def _note(self, name: str, revision: int) -> None:
+        begun = Begun(revision=revision, at=await self.board.now())
+        await self.board.put(self._name, name, msgspec.json.encode(begun))
 
     async def let_go(self, name: str, lease: Lease) -> None:
         """Give a lease back, from a cancelled task too; where that fails it ends by itself."""
@@ -176,13 +187,22 @@ def reconciliations(records: Mapping[str, Record]) -> tuple[Reconciled, ...]:
 
 def stage_began(records: Mapping[str, Record], revision: int) -> int | None:
     """Return when the stage of that revision began, by the board's clock; `None`: nobody noted it."""
-    found = _read(records.get(_STAGE), Begun)
-    return found.at if found is not None and found.revision == revision else None
+    return _began(records.get(_STAGE), revision)
+
+
+def gray_began(records: Mapping[str, Record], revision: int) -> int | None:
+    """Return when a process first saw everybody on the gray list of that revision, by the board's clock."""
+    return _began(records.get(_GRAY), revision)
 
 
 def old_readers(records: Mapping[str, Record]) -> int:
     """Return how many processes have read the old store within the soak."""
     return sum(name.startswith(_OLD_READ) for name in records)
+
+
+def _began(record: Record | None, revision: int) -> int | None:
+    found = _read(record, Begun)
+    return found.at if found is not None and found.revision == revision else None
 
 
 def _read(record: Record | None, kind: type[T]) -> T | None:

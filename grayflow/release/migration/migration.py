@@ -92,7 +92,8 @@ class Migration(Filling[R], Moving[R]):
         call_timeout: For one call of a store.
         repair_every: Between two looks for writes to repair.
         repair_after: How old an announcement is when its writer counts as dead; three times `call_timeout` if left out.
-        repair_attempts: How often one row is repaired in vain before it is given up and shown.
+        repair_attempts: How often one row is repaired in vain, while others are not or its store refuses it, before it
+            is given up and shown. Attempts while a store is away do not count.
         max_compares: How many comparisons go on at once; what comes above that is not compared.
         random: Draws from `[0, 1)`, for jitter; for tests.
 

@@ -37,6 +37,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     gray_since: int | None = None
     """Since when everybody is on the gray list; `None`: not everybody is."""
+    gray_revision: int = 0
+    """With which that began."""
 
 
 async def read_past(store: Store, name: str) -> Past:
@@ -72,6 +74,7 @@ async def read_past(store: Store, name: str) -> Past:
         actor="" if first is None else first.actor,
         reason="" if first is None else first.reason,
         gray_since=None if wide is None else wide.at,
+        gray_revision=0 if wide is None else wide.position.revision,
     )
 
 

@@ -79,6 +79,8 @@ class Writer(Generic[R]):
         self._pair = Pair(setup)
         self._way, self._failure, self._compensation = way, failure, compensation
         self._failing = False
+        self.mirrored = 0
+        """How many writes have reached both stores."""
 
     async def write(self, row: R, operation: Operation) -> Written:
         """Insert or update a row; see `Migration.insert` and `Migration.update`."""
@@ -158,6 +160,7 @@ class Writer(Generic[R]):
         except Exception as error:  # noqa: BLE001 - whatever a store raises: the other one has the row
             return await self._recorded(member, key, written, error)
         self._failing = False
+        self.mirrored += 1
         await self._journal.finished((member,))
         return written
 

@@ -10,18 +10,19 @@ import pytest
 from grayflow import Client, MemoryStore
 from grayflow.clock import SystemClock
 from grayflow.release.migration.backfilling import Backfill
-from grayflow.release.migration.errors import MigrationBusyError, StageRefusedError
+from grayflow.release.migration.errors import MigrationBusyError, NotAppliedError, StageRefusedError
 from grayflow.release.migration.ledger import BACKFILL
 from grayflow.release.migration.past import read_past
 from grayflow.release.migration.reconciling import Reconciliation
 from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Stage
 from tests.release.migration.bench import Bench, make, of, order, until
-from tests.release.migration.stores import Order
+from tests.release.migration.stores import Order, SqliteOrders
 
 pytestmark = pytest.mark.anyio
 
 DOWN = ConnectionError("the store is down")
+REFUSED = NotAppliedError("a constraint forbids it")
 FAST = {"rate": math.inf}
 
 
@@ -74,7 +75,7 @@ async def test_the_repairer_leaves_alone_what_was_announced_just_now(bench: Benc
 
 async def test_a_row_that_cannot_be_repaired_is_given_up_and_shown_and_can_be_tried_again(bench: Bench) -> None:
     async with bench.running("dualwrite", profile="mirrored", repair_attempts=3) as orders:
-        bench.new.failing["*"] = DOWN
+        bench.new.failing["*"] = REFUSED
         await orders.update(order("k"))
 
         for _ in range(3):
@@ -100,6 +101,64 @@ async def test_no_row_is_given_up_because_a_store_is_away(bench: Bench) -> None:
 
         status = await orders.status()
         assert (status.unfinished, status.dead) == (10, 0)
+
+
+async def test_one_row_alone_is_not_given_up_because_a_store_is_away(bench: Bench) -> None:
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=2) as orders:
+        bench.new.failing["*"] = DOWN
+        await orders.update(order("k"))
+        for _ in range(5):
+            assert (await orders.repair(at_once=True)).failed == 1
+
+        status = await orders.status()
+        assert (status.unfinished, status.dead) == (1, 0)
+        bench.new.log.clear()
+        assert (await orders.repair()).left == 1
+        assert bench.new.log == []
+
+
+class Choosy(SqliteOrders):
+    """It fails for some rows, whatever else it does."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(":memory:")
+        self.refused = set(keys)
+
+    async def upsert_if_newer(self, row: Order, version: int) -> bool:
+        if row.order_id in self.refused:
+            raise OverflowError("too long")
+        return await super().upsert_if_newer(row, version)
+
+
+async def test_a_row_that_fails_while_others_are_written_is_given_up(bench: Bench) -> None:
+    bench.new.inner = Choosy("bad")
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=3) as orders:
+        await orders.update(order("bad"))
+        for version in range(1, 4):
+            assert (await orders.status()).dead == 0
+            await orders.update(order("good", version))
+            await orders.repair(at_once=True)
+
+        status = await orders.status()
+        assert (status.unfinished, status.dead) == (0, 1)
+
+
+async def test_rows_that_fail_and_come_first_keep_no_others_from_being_repaired(bench: Bench) -> None:
+    bad = [f"a{number}" for number in range(8)]
+    bench.new.inner = Choosy(*bad)
+    async with bench.running("dualwrite", profile="mirrored", repair_attempts=4) as orders:
+        bench.new.failing["*"] = DOWN
+        for key in (*bad, "y", "z"):
+            await orders.update(order(key))
+        bench.new.failing.clear()
+        for _ in range(4):
+            await orders.repair(at_once=True)
+        assert sorted(await bench.rows("new")) == ["y", "z"]
+
+        for version in range(1, 6):
+            await orders.update(order("other", version))
+            await orders.repair(at_once=True)
+        assert (await orders.status()).dead == 8
 
 
 async def test_while_a_store_is_away_it_is_asked_less_and_less_often(bench: Bench) -> None:
@@ -154,7 +213,7 @@ async def test_failures_of_a_row_that_another_process_repaired_are_forgotten(ben
     async with bench.running("dualwrite", profile="mirrored", repair_attempts=2) as orders:
         journal, repairer = orders._open().journal, orders._open().repairer
         for _ in range(3):
-            bench.new.failing["*"] = DOWN
+            bench.new.failing["*"] = REFUSED
             await orders.update(order("k"))
             assert (await orders.repair(at_once=True)).failed == 1
             bench.new.failing.clear()
@@ -168,7 +227,7 @@ async def test_failures_of_a_row_that_another_process_repaired_are_forgotten(ben
 
 async def test_a_reconciliation_lets_what_was_given_up_be_repaired_again(bench: Bench) -> None:
     async with bench.running("dualwrite", profile="mirrored", repair_attempts=1) as orders:
-        bench.new.failing["*"] = DOWN
+        bench.new.failing["*"] = REFUSED
         await orders.update(order("k"))
         await orders.repair(at_once=True)
         assert (await orders.status()).dead == 1

@@ -421,6 +421,41 @@ async def test_a_soak_lasts_as_long_whatever_the_clock_of_whoever_moves_the_stag
         assert 3500 < int(left.split("; ")[1].split(" s")[0]) <= 3600
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_the_soak_of_the_gray_list_goes_by_the_clock_of_the_board(
+    bench: Bench, store: MemoryStore, days: int
+) -> None:
+    wrong = FakeClock(now=SystemClock().now() + days * 86_400 * 10**9)
+    async with bench.running("live", soak=3600, repair_every=0.01) as orders, Admin(store, clock=wrong) as admin:
+        saved = await admin.put({"key": f"{NAME}.gray", "by": "route", "enabled": True, "otherwise": "on"})
+        await bench.flags.wait_for(saved.token, timeout=20)
+
+        async def noted() -> bool:
+            records = (await orders._open().ledger.all())[1]
+            return "gray" in records
+
+        await until(noted)
+        left = next(one for one in (await orders.status()).unmet if "on the gray list for" in one)
+        assert 3500 < int(left.split("; ")[1].split(" s")[0]) <= 3600
+
+
+async def test_an_edit_that_leaves_everybody_on_the_gray_list_does_not_begin_the_soak_anew(bench: Bench) -> None:
+    async with bench.running("live", repair_every=0.01) as orders:
+        await bench.gray("*")
+        ledger = orders._open().ledger
+
+        async def noted() -> bool:
+            return "gray" in (await ledger.all())[1]
+
+        await until(noted)
+        before = (await ledger.all())[1]["gray"]
+        document = {"key": f"{NAME}.gray", "by": "route", "enabled": True, "otherwise": "on", "description": "all"}
+        await bench._put(document)
+        await orders._open().note_gray()
+
+        assert (await ledger.all())[1]["gray"] == before
+
+
 async def test_counts_that_cannot_be_told_are_kept_as_one_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench.running("shadow", profile="mirrored") as orders:
         watch, ledger = orders._open().watch, orders._open().ledger
