@@ -133,7 +133,7 @@ def _settings(address: RedisAddress, purpose: Purpose, client_name: str) -> dict
         "retry": retries,
         "max_connections": _CONNECTIONS,
     }
-    if purpose == "load":
+    if purpose in {"load", "link"}:
         settings["parser_class"] = HiredisParser if HIREDIS_AVAILABLE else BigAnswerParser
     if address.unix_path is None:
         settings["socket_keepalive"] = purpose != "link"

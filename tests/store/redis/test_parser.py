@@ -1,6 +1,7 @@
 """The parser of big answers reads what redis-py's own reads, in whatever pieces it comes."""
 
 import asyncio
+from itertools import accumulate, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +65,41 @@ async def test_any_answer_in_any_pieces_is_read_as_redis_py_reads_it(answers: li
 
     assert await parsed(BigAnswerParser, data, sizes, len(answers)) == answers
     assert await parsed(_AsyncRESP2Parser, data, [], len(answers)) == answers
+
+
+async def interrupted(data: bytes, sizes: list[int], answers: int) -> list[Any]:
+    """Feed `data` in pieces; a read that has not ended with a piece is cancelled, and another begins with the next."""
+    stream = asyncio.StreamReader()
+    parser = BigAnswerParser(socket_read_size=65_536)
+    parser.on_connect(SimpleNamespace(_reader=stream, encoder=None))
+    found: list[Any] = []
+    ends = [*accumulate(sizes), len(data)]
+    for start, end in pairwise([0, *ends]):
+        stream.feed_data(data[start:end])
+        while len(found) < answers:
+            reading = asyncio.ensure_future(parser.read_response())  # noqa: TID251 - ended below
+            await asyncio.wait([reading], timeout=0)
+            for _ in range(3):
+                await anyio.lowlevel.checkpoint()
+            reading.cancel()
+            await asyncio.wait([reading])
+            if reading.cancelled():
+                break
+            found.append(reading.result())
+    return found
+
+
+@given(answers=st.lists(values, min_size=1, max_size=3), sizes=st.lists(st.integers(0, 40)))
+async def test_reads_that_are_cancelled_anywhere_lose_nothing(answers: list[Any], sizes: list[int]) -> None:
+    data = b"".join(map(encoded, answers))
+
+    assert await interrupted(data, sizes, len(answers)) == answers
+
+
+async def test_a_long_text_is_not_lost_with_the_read_that_got_half_of_it() -> None:
+    answer = [b"x" * 300_000, b"y"]
+
+    assert await interrupted(encoded(answer), [10, 70_000, 1, 100_000], 1) == [answer]
 
 
 async def test_texts_of_any_length_are_read() -> None:
