@@ -57,9 +57,20 @@ class Keyspace:
         return found
 
     async def scan(self, node: Any, cursor: int, pattern: str | bytes, count: int) -> tuple[int, Sequence[Any]]:
-        """Return the next cursor, 0 at the end, and some keys."""
+        """
+        Return the next cursor, 0 at the end, and some keys.
+
+        Raises:
+            ConfigurationError: the connection decodes names, and cannot decode these.
+        """
         where = {} if node is None else {"target_nodes": node}
-        after, keys = await awaited(self._redis.scan(cursor=cursor, match=pattern, count=count, **where))
+        try:
+            after, keys = await awaited(self._redis.scan(cursor=cursor, match=pattern, count=count, **where))
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"a key that matches {pattern!r} has a name that the connection cannot decode ({error}); give a "
+                "connection without decode_responses"
+            ) from error
         if isinstance(after, Mapping):  # of a cluster: node -> cursor
             after = next(iter(after.values()))
         return int(after), keys

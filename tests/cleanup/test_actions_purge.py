@@ -210,11 +210,14 @@ async def test_the_right_to_info_is_not_needed(redis_server: RedisServer, prefix
     redis_server.ask("ACL", "DELUSER", user)
 
 
-async def test_names_that_the_connection_garbles_are_told_instead_of_swept_for_ever(redis_url: str, prefix: str):
+@pytest.mark.parametrize("errors", ["replace", "strict"])
+async def test_names_that_the_connection_garbles_are_told_instead_of_swept_for_ever(
+    redis_url: str, prefix: str, errors: str
+):
     async with Redis.from_url(redis_url) as cache:
         await cache.set(prefix.encode() + b"\xff", "x")
-    async with Redis.from_url(redis_url, decode_responses=True, encoding_errors="replace") as garbling:
-        with pytest.raises(ConfigurationError, match="decode_responses"):
+    async with Redis.from_url(redis_url, decode_responses=True, encoding_errors=errors) as garbling:
+        with pytest.raises(ConfigurationError, match="give a connection without decode_responses"):
             await purge_keys(garbling, f"{prefix}*", settle=0.001)
 
 
