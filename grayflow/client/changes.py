@@ -48,7 +48,7 @@ class Changes:
         self._told: Snapshot | None = None
         self._latest: Snapshot | None = None
         self._handlers: list[_Handler] = []
-        self._everything = False
+        self._everything = self._comparing = False
         self._touched: dict[str, int] = {}
         self._wake = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -72,7 +72,7 @@ class Changes:
             self._loop.call_soon_threadsafe(self._start, added, context=self._context)
 
     def see(self, before: View, after: View, change: Change | None) -> None:
-        """Note what changed; it is looked at later."""
+        """Note what changed: at once for a change, whole states are looked at later."""
         if not self._handlers or after.snapshot is before.snapshot:
             return
         if self._told is None:
@@ -81,6 +81,10 @@ class Changes:
         if change is None:
             self._everything = True
         elif change.kind == "flag":
+            if not (self._everything or self._touched or self._comparing) and after.snapshot is not None:
+                told, self._told, self._latest = self._told, after.snapshot, after.snapshot
+                self._compare_one(change.key, told, after.snapshot)
+                return
             self._touched[change.key] = self._touched.get(change.key, 0) + 1
         self._latest = after.snapshot
         self._wake.set()
@@ -96,7 +100,9 @@ class Changes:
                 while True:
                     await self._wake.wait()
                     self._wake = anyio.Event()
+                    self._comparing = True
                     await self._compare()
+                    self._comparing = False
             finally:
                 self._tasks = None
 
@@ -158,6 +164,8 @@ class _Handler:
         if key in self._waiting:
             before = self._waiting.pop(key)[0]
             self._changes.dropped += 1
+            if before == after:
+                return  # it is as the function knows it
         elif len(self._waiting) >= _WAITING:
             del self._waiting[next(iter(self._waiting))]
             self._changes.dropped += 1

@@ -4,9 +4,16 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from grayflow import Flag
+from grayflow.client.changes import Changes
+from grayflow.core.codec import to_bytes
+from grayflow.core.position import Document, Position
+from grayflow.core.snapshot import Snapshot
 from grayflow.errors import ConfigurationError
+from grayflow.replica.view import View
+from grayflow.store.port import Change
 from grayflow.testing import FakeClock, Faulty
 from tests.client.conftest import Make
 from tests.replica.kit import OFF, ON, Rewinding, put, put_bytes
@@ -128,6 +135,52 @@ async def test_for_a_slow_handler_the_newest_change_of_each_flag_wins(make: Make
 
         assert heard.changes == [("first", None, True), ("f", False, True), ("g", None, True)]
         assert flags.health.changes_dropped == 4
+
+
+async def test_what_was_taken_back_before_a_slow_handler_had_time_is_not_told(make: Make, store: Faulty, clock):
+    await put(store, "f", **OFF)
+    heard = Heard()
+    heard.go = anyio.Event()
+    async with make() as flags:
+        flags.on_change()(heard)
+        await put(store, "first", **ON)
+        await clock.advance(0)
+        await put(store, "f", **ON)
+        await clock.advance(0)
+        await put(store, "f", **OFF)
+        await clock.advance(0)
+        heard.go.set()
+        await clock.advance(0)
+
+        assert heard.changes == [("first", None, True)]
+
+
+async def test_a_change_that_comes_while_a_whole_state_is_compared_is_told_after_it():
+    def document(key: str, description: str) -> bytes:
+        return to_bytes({"key": key, "description": description})
+
+    keys = [f"f{number}" for number in range(300)]
+    before, loaded = (Snapshot.build([document(key, text) for key in keys]) for text in "01")
+    later = loaded.apply("flag", keys[-1], Document(1, document(keys[-1], "2")), None)
+    views = [View(snapshot, {}, "fresh") for snapshot in (before, loaded, later)]
+    change = Change(
+        position=Position(epoch="e", revision=1, nonce="n"), previous="", kind="flag", key=keys[-1],
+        document=None, before=None, generations={}, action="", actor="", reason="", at=0, request_id="",
+    )  # fmt: skip
+    told: list[tuple[str, str]] = []
+    changes = Changes()
+    changes.add(keys[-1], lambda old, new: told.append((old.description, new.description)), before)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(changes.run)
+        await anyio.wait_all_tasks_blocked()
+        changes.see(views[0], views[1], None)
+        while not changes._comparing:
+            await checkpoint()
+        changes.see(views[1], views[2], change)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+    assert told in ([("0", "2")], [("0", "1"), ("1", "2")])
 
 
 async def test_a_slow_handler_delays_no_other_and_no_flag(make: Make, store: Faulty, clock: FakeClock):
