@@ -81,4 +81,7 @@ async def test_a_sleeper_that_is_cancelled_is_not_kept_by_a_ring(clock: FakeCloc
 
 
 def test_one_can_be_made_and_rung_where_no_loop_runs(clock: FakeClock):
-    Alarm(clock).ring()
+    alarm = Alarm(clock)
+    alarm.ring()
+
+    assert anyio.run(alarm.sleep, 3)

@@ -8,7 +8,14 @@ from typing import Any
 import anyio
 import pytest
 
-from grayflow import ConfigurationError, MemoryStore, StoreAccessError, StoreFormatError, StoreUnavailableError
+from grayflow import (
+    ConfigurationError,
+    MemoryStore,
+    ReadOnlyError,
+    StoreAccessError,
+    StoreFormatError,
+    StoreUnavailableError,
+)
 from grayflow.release.atom import files
 from grayflow.release.atom.desk import Desk
 from grayflow.release.atom.errors import AtomRefusedError
@@ -369,8 +376,17 @@ async def test_a_store_without_a_board_says_so() -> None:
         await BoardJournal(Boardless()).__aenter__()
 
 
-@pytest.mark.parametrize("verb", [lambda journal: journal.claim("r", "a", span=10)])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda journal: journal.claim("r", "a", span=10),
+        lambda journal: journal.put("r", ONE, expected=0),
+        lambda journal: journal.renew("r", fence=1, span=10),
+        lambda journal: journal.release("r", fence=1),
+    ],
+    ids=["claim", "put", "renew", "release"],
+)
 async def test_a_store_that_is_only_read_refuses(verb: Callable[[Journal], Awaitable[object]]) -> None:
     async with BoardJournal(ReadOnly(MemoryStore())) as journal:
-        with pytest.raises(Exception, match="read"):
+        with pytest.raises(ReadOnlyError, match="opened for reading only"):
             await verb(journal)

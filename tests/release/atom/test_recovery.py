@@ -568,7 +568,7 @@ async def test_nothing_is_left_behind(bench: Bench, tmp_path: Path) -> None:
 
 async def test_a_journal_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Exception, match="did not do it"):
+    with pytest.raises(StoreUnavailableError, match="did not do it"):
         async with Atoms(FileJournal(tmp_path / "file" / "journal")):
             pass
 
