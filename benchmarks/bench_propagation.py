@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -55,13 +56,14 @@ class Cpu(NamedTuple):
 class Measured(NamedTuple):
     """Of one kind of message."""
 
-    delays_us: list[float]
+    delays_us: dict[str, list[float]]
+    """Until it is `visible`, and until a handler is `told`."""
     cpu: Cpu
     """For one change."""
 
-    def percentile(self, share: int) -> float:
+    def percentile(self, share: int, what: str = "visible") -> float:
         """Return that of the delays."""
-        return statistics.quantiles(self.delays_us, n=100)[share - 1]
+        return statistics.quantiles(self.delays_us[what], n=100)[share - 1]
 
 
 def run() -> Iterator[Table]:
@@ -82,6 +84,7 @@ async def _compare(server: RedisServer, readers: int) -> Table:
     for name, share in (("p50", 50), ("p99", 99)):
         floor = raw.percentile(share)
         rows += [Row(f"redis-py Pub/Sub {name}", floor), Row(f"grayflow {name}", ours.percentile(share), floor)]
+        rows.append(Row(f"grayflow, its handler called, {name}", ours.percentile(share, "told"), floor))
     rows += _cpu_rows("", raw, ours)
     return Table(f"from write to reader, {readers} readers in {min(PROCESSES, readers)} processes", "µs", tuple(rows))
 
@@ -155,8 +158,10 @@ async def _measured(server: RedisServer, words: tuple[str, ...], readers: int, s
     finally:
         outputs = [process.communicate()[0] for process in processes]
     cpu = busy.less(idle).less(idle.less(start), times)
-    sightings = [tuple(map(int, line.split())) for output in outputs for line in output.splitlines()]
-    delays = [(at - sent[number]) / 1000 for number, at in sightings if number in sent]
+    delays: dict[str, list[float]] = defaultdict(list)
+    for what, number, at in (line.split() for output in outputs for line in output.splitlines()):
+        if int(number) in sent:
+            delays[what].append((int(at) - sent[int(number)]) / 1000)
     return Measured(delays, Cpu(*(seconds / WRITES for seconds in cpu)))
 
 

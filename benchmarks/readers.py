@@ -3,9 +3,9 @@ A process full of readers for the propagation benchmark: `python -m benchmarks.r
 
 `KIND` is `grayflow` (clients of the namespace NAME) or `raw` (redis-py subscribers of the channel NAME); HOW names what
 is used of `hiredis` and `uvloop`, joined by `+`, or `plain`. Says `ready`; then answers each line of standard input
-with the seconds that it has worked so far; when its standard input closes, a line for each sighting: the number of the
-change, and the machine's monotonic clock in nanoseconds. Not sooner: a full pipe would stop the event loop that is
-being measured.
+with the seconds that it has worked so far; when its standard input closes, a line for each sighting: `visible` (the
+next check answers by it) or `told` (its handler is called), the number of the change, and the machine's monotonic clock
+in nanoseconds. Not sooner: a full pipe would stop the event loop that is being measured.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ class _Sightings:
     """What was seen when."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[int, int]] = []
+        self._seen: list[tuple[str, int, int]] = []
 
-    def note(self, number: int) -> None:
-        self._seen.append((number, time.monotonic_ns()))
+    def note(self, what: str, number: int) -> None:
+        self._seen.append((what, number, time.monotonic_ns()))
 
     async def told(self) -> None:
         """Wait until the parent has seen enough, then tell all. Not before everybody is ready we run before others."""
@@ -35,7 +35,7 @@ class _Sightings:
         print("ready", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
             print(time.process_time(), flush=True)
-        print("\n".join(f"{number} {at}" for number, at in self._seen), flush=True)
+        print("\n".join(f"{what} {number} {at}" for what, number, at in self._seen), flush=True)
 
 
 async def _grayflow(url: str, namespace: str, count: int) -> None:
@@ -45,9 +45,15 @@ async def _grayflow(url: str, namespace: str, count: int) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(count):
             flags = Client(url, namespace=namespace)
-            flags.on_change(KEY)(lambda _, new: sightings.note(int(new.description)))
+            flags._replica.holder.listeners.append(lambda _, after, change: _noted(sightings, after, change))
+            flags.on_change(KEY)(lambda _, new: sightings.note("told", int(new.description)))
             await stack.enter_async_context(flags)
         await sightings.told()
+
+
+def _noted(sightings: _Sightings, after: Any, change: Any) -> None:
+    if change is not None:
+        sightings.note("visible", int(after.snapshot.flag(KEY)[0].description))
 
 
 async def _raw(url: str, channel: str, count: int) -> None:
@@ -76,7 +82,7 @@ async def _listen(pubsub: Any, sightings: _Sightings) -> None:
     while True:
         message = await pubsub.get_message(timeout=1)
         if message is not None and message["type"] == "message":
-            sightings.note(int(message["data"][:10]))
+            sightings.note("visible", int(message["data"][:10]))
 
 
 def main(kind: str, how: str, url: str, name: str, count: str) -> None:
