@@ -15,7 +15,7 @@ from grayflow.client.asking import Asking
 from grayflow.client.changes import ChangeHandler, Changes
 from grayflow.client.cleaning import Cleaning
 from grayflow.client.evaluator import Evaluator
-from grayflow.client.health import Health, HealthState, examine
+from grayflow.client.health import Health, HealthState, Readiness, examine, ready
 from grayflow.client.hooks import Hook
 from grayflow.client.life import NEVER_STARTED, Life
 from grayflow.client.live import Live
@@ -274,6 +274,11 @@ class Client(Asking, Cleaning):
             self._presence,
             self._cleanup,
         )
+
+    @property
+    def readiness(self) -> Readiness:
+        """What `health.readiness` says, and nothing else is asked: for whoever needs age or state all the time."""
+        return ready(self._state(), self._replica.holder)
 
     def _state(self) -> HealthState:
         if self._life.failure is not None:

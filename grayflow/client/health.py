@@ -14,10 +14,13 @@ from grayflow.client.live import Live
 from grayflow.client.presence import Presence
 from grayflow.client.states import HealthState
 from grayflow.core.position import Position
+from grayflow.replica.holder import Holder
 from grayflow.replica.replica import Replica
 from grayflow.store.port import Store
 
-__all__ = ["Health", "HealthState", "Readiness", "examine"]
+__all__ = ["Health", "HealthState", "Readiness", "examine", "ready"]
+
+_READY: frozenset[HealthState] = frozenset({"fresh", "stale", "expired"})
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     def readiness(self) -> "Readiness":
         """The part of it that a load balancer asks for."""
         return Readiness(
-            ready=self.state in {"fresh", "stale", "expired"},
+            ready=self.state in _READY,
             state=self.state,
             stale=self.state != "fresh",
             age_s=self.age_s,
@@ -101,6 +104,18 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool
     age_s: float | None
     revision: int | None
+
+
+def ready(state: HealthState, holder: Holder) -> Readiness:
+    """Return what a load balancer asks for, without the rest of `Health`."""
+    age_s, position = holder.age_s, holder.position
+    return Readiness(
+        ready=state in _READY,
+        state=state,
+        stale=state != "fresh",
+        age_s=None if age_s == math.inf else age_s,
+        revision=None if position is None else position.revision,
+    )
 
 
 def examine(  # noqa: PLR0913, PLR0917 - every part of a client is asked, by one caller

@@ -97,3 +97,23 @@ async def test_reading_it_does_not_change_it(make: Make, store: Faulty, clock: F
         flags.health.degraded.clear()  # type: ignore[attr-defined]
 
         assert set(flags.health.degraded) == {"f"}
+
+
+async def test_readiness_is_that_of_health_without_asking_for_the_rest(
+    make: Make, store: Faulty, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+):
+    await put(store, "f", **ON)
+    flags = make()
+    assert flags.readiness == flags.health.readiness
+    assert (flags.readiness.ready, flags.readiness.age_s, flags.readiness.revision) == (False, None, None)
+    async with flags:
+        assert flags.readiness == flags.health.readiness
+        store.down = True
+        await clock.advance(31)
+        assert flags.readiness == flags.health.readiness
+        told = flags.readiness
+        assert (told.ready, told.state, told.stale, told.revision) == (True, "stale", True, 1)
+
+        monkeypatch.setattr("grayflow.client.client.examine", None)
+        assert flags.readiness == told
+    assert (flags.readiness.ready, flags.readiness.state) == (False, "closed")
