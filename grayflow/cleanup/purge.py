@@ -14,7 +14,7 @@ import msgspec
 from grayflow.cleanup.keyspace import Keyspace, Look
 from grayflow.clock import Clock
 from grayflow.errors import ConfigurationError
-from grayflow.store.given import Duration, checked_clock, refused, seconds
+from grayflow.store.given import Duration, checked_clock, refused, seconds, whole
 
 __all__ = ["Purge", "purge_keys"]
 
@@ -96,7 +96,7 @@ async def purge_keys(  # noqa: PLR0913 - each has a default
         pattern,
         Purge(pattern=text, dry_run=dry_run),
         pace=_Pace(_rate(rate), checked_clock(clock)),
-        batch=_batch(batch),
+        batch=whole("batch", batch, most=10_000),
         progress=progress or _nobody,
         goes_on=still_off or _always,
         settle_s=seconds("settle", settle, least=0.0),
@@ -271,9 +271,3 @@ def _rate(given: Any) -> float | None:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < float("inf"):
         raise refused("rate", given, "give keys a second, more than 0, or None for no limit")
     return float(given)
-
-
-def _batch(given: Any) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 10_000:
-        raise refused("batch", given, "give a whole number from 1 to 10,000")
-    return given

@@ -1,12 +1,11 @@
 """How often, and how soon, a handler that raised is tried again."""
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from msgspec import structs
 
-from grayflow.store.given import Duration, refused, seconds
+from grayflow.store.given import Duration, seconds, whole
 
 __all__ = ["Retry"]
 
@@ -33,7 +32,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """The largest wait of all."""
 
     def __post_init__(self) -> None:
-        _check_attempts(self.attempts)
+        whole("attempts", self.attempts, most=10_000)
         structs.force_setattr(self, "base", seconds("base", self.base))
         structs.force_setattr(self, "cap", seconds("cap", self.cap))
 
@@ -47,8 +46,3 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         """
         bound = seconds("base", self.base) * 2.0 ** min(attempt - 1, _DOUBLINGS)
         return random() * min(bound, seconds("cap", self.cap))
-
-
-def _check_attempts(given: Any) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 10_000:
-        raise refused("attempts", given, "give a whole number from 1 to 10,000")

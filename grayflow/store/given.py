@@ -26,6 +26,8 @@ __all__ = [
     "refuse_async",
     "refused",
     "seconds",
+    "share",
+    "whole",
 ]
 
 Duration = float | timedelta
@@ -148,3 +150,33 @@ def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = Fals
     if math.isnan(found) or found < least or (found == math.inf and not endless):
         raise ConfigurationError(f"{name} is {found!r} s; give at least {least:g} s{'' if endless else ', and finite'}")
     return found
+
+
+def whole(name: str, given: Any, *, least: int = 1, most: int | None = None) -> int:
+    """
+    Return a number of things.
+
+    Args:
+        name: Of the option, for the message.
+        given: The number.
+        least: The smallest that makes sense.
+        most: The largest; `None`: there is none.
+
+    Raises:
+        ConfigurationError: it is no whole number, or out of bounds.
+    """
+    if isinstance(given, int) and not isinstance(given, bool) and least <= given and (most is None or given <= most):
+        return given
+    raise refused(name, given, f"give a whole number from {least}{'' if most is None else f' to {most:,}'}")
+
+
+def share(name: str, given: Any) -> float:
+    """
+    Return a part of a whole.
+
+    Raises:
+        ConfigurationError: it is no number above 0 and up to 1.
+    """
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given <= 1:
+        return given
+    raise refused(name, given, "give a share above 0 and up to 1")

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from grayflow.cleanup.retry import Retry
 from grayflow.errors import ConfigurationError
-from grayflow.store.given import Duration, refused, seconds
+from grayflow.store.given import Duration, refused, seconds, whole
 
 __all__ = ["Atom", "OnCancel", "OnRecover", "Step", "StepCall", "StepFunction", "UndoFailure", "Verdict"]
 
@@ -196,10 +196,8 @@ class Atom(_Named, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_name("the name of an atom", self.name)
-        for what, least in (("version", 1), ("recoveries", 1)):
-            given = getattr(self, what)
-            if not isinstance(given, int) or isinstance(given, bool) or given < least:
-                raise refused(what, given, f"give a whole number from {least}")
+        for what in ("version", "recoveries"):
+            whole(what, getattr(self, what))
         structs.force_setattr(self, "steps", _steps(self.steps))
         for what in ("pre", "post"):
             if not isinstance(getattr(self, what), Step | None):

@@ -1,12 +1,10 @@
 """When a breaker opens, for how long, and what it takes to close it again: options, checked at once."""
 
-from typing import Any
-
 import msgspec
 from msgspec import structs
 
 from grayflow.errors import ConfigurationError
-from grayflow.store.given import Duration, refused, seconds
+from grayflow.store.given import Duration, seconds, share, whole
 
 __all__ = ["BreakerPolicy"]
 
@@ -42,9 +40,9 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("window", "open_for", "open_for_at_most"):
             structs.force_setattr(self, name, seconds(name, getattr(self, name)))
         for name in ("buckets", "minimum_calls", "probes", "close_after"):
-            _check_count(name, getattr(self, name))
+            whole(name, getattr(self, name), most=1_000_000)
         for name in ("failure_ratio", "slow_ratio"):
-            _check_ratio(name, getattr(self, name))
+            share(name, getattr(self, name))
         if self.open_for_s > self.open_for_at_most_s:
             raise ConfigurationError(
                 f"open_for_at_most is {self.open_for_at_most_s:g} s; give at least open_for, {self.open_for_s:g} s"
@@ -64,13 +62,3 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def open_for_at_most_s(self) -> float:
         """`open_for_at_most` in seconds."""
         return seconds("open_for_at_most", self.open_for_at_most)
-
-
-def _check_count(name: str, given: Any) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 1_000_000:
-        raise refused(name, given, "give a whole number from 1 to 1,000,000")
-
-
-def _check_ratio(name: str, given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 1:
-        raise refused(name, given, "give a share above 0 and up to 1")

@@ -7,14 +7,14 @@ Pure. A contract: other releases read these records, and pass over fields and re
 import hashlib
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import structs
 
 from grayflow.admin.admin import Admin
 from grayflow.errors import ConfigurationError
-from grayflow.store.given import Duration, refused, seconds
+from grayflow.store.given import Duration, refused, seconds, share, whole
 
 __all__ = ["BREAKERS", "Count", "FleetTrip", "Order", "Report", "count", "order_name", "read_told"]
 
@@ -49,8 +49,8 @@ class FleetTrip(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         structs.force_setattr(self, "within", seconds("within", self.within, least=0.1))
-        _check_quorum(self.quorum)
-        _check_at_least(self.at_least)
+        share("quorum", self.quorum)
+        whole("at_least", self.at_least)
         if self.action not in {"off", "report"}:
             raise refused("action", self.action, "give 'off' or 'report'")
         if self.action == "off" and not isinstance(self.admin, Admin):
@@ -67,16 +67,6 @@ class FleetTrip(msgspec.Struct, frozen=True, kw_only=True):
     def reached(self, counted: "Count") -> bool:
         """Tell whether enough breakers are open."""
         return counted.open >= max(self.at_least, math.ceil(self.quorum * counted.live - 1e-9))
-
-
-def _check_quorum(given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 1:
-        raise refused("quorum", given, "give a share above 0 and up to 1")
-
-
-def _check_at_least(given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise refused("at_least", given, "give a whole number from 1")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report", omit_defaults=True):
