@@ -290,9 +290,12 @@ def _facts(found: MigrationStatus) -> Iterator[tuple[str, str]]:
         lag = f", the oldest {found.lag_s:.0f} s old" if found.unfinished else ""
         dead = f"; {found.dead} given up" if found.dead else ""
         yield "to repair", f"{counted(found.unfinished, 'write')}{lag}{dead}"
-    if found.compared or found.dropped:
+    if found.spooled:
+        yield "spooled", f"{counted(found.spooled, 'write')} announced on disks, while the board did not answer"
+    if found.compared or found.dropped or found.failed:
         dropped = f", {found.dropped} not compared for lack of time" if found.dropped else ""
-        yield "compared", f"{counted(found.compared, 'read')}, {found.mismatched} differed{dropped}"
+        failed = f", {found.failed} could not be compared" if found.failed else ""
+        yield "compared", f"{counted(found.compared, 'read')}, {found.mismatched} differed{dropped}{failed}"
     if found.reconciled:
         last = found.reconciled[-1]
         yield "reconciled", f"{moment(last.at)}: {counted(last.rows, 'row')}, {last.differing} differed"

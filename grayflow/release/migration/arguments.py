@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grayflow.errors import ConfigurationError
-from grayflow.release.migration.setup import Limits, Terms
+from grayflow.release.migration.setup import Limits, Policy, Terms
 from grayflow.release.migration.spool import SpoolPlace
 from grayflow.store.given import refused, seconds
 
@@ -18,7 +18,7 @@ __all__ = [
     "check_word",
     "checked_limits",
     "checked_place",
-    "checked_spool",
+    "checked_policy",
     "checked_store",
     "checked_terms",
     "paced",
@@ -125,13 +125,21 @@ def checked_limits(
     )
 
 
-def checked_spool(unavailable: Any, spool: Any, limit: Any, *, compensates: bool) -> SpoolPlace | None:
+def checked_policy(mirror: Any, failure: Any, unavailable: Any, spool: Any, spool_limit: Any) -> Policy:
     """
-    Return where writes are announced while the board does not answer, `None` if they are refused.
+    Return how writes reach the other store.
 
     Raises:
-        ConfigurationError: it lacks a place, or has one that cannot be used.
+        ConfigurationError: one of the arguments of `Migration` cannot be used.
     """
+    check_word("mirror", mirror, "copy", "replay")
+    check_word("on_mirror_failure", failure, "record", "fail", "compensate")
+    place = _checked_spool(unavailable, spool, spool_limit, compensates=failure == "compensate")
+    return Policy(way=mirror, failure=failure, spool=place)
+
+
+def _checked_spool(unavailable: Any, spool: Any, limit: Any, *, compensates: bool) -> SpoolPlace | None:
+    """Return where writes are announced while the board does not answer, `None` if they are refused."""
     check_word("on_journal_unavailable", unavailable, "fail", "proceed")
     most = _whole("spool_limit", limit, least=1)
     if unavailable == "fail":

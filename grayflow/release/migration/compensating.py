@@ -21,7 +21,7 @@ from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Mirror, Operation, Side, Writing
 from grayflow.release.migration.setup import Setup, Written
 
-__all__ = ["AtomCompensation", "Codec"]
+__all__ = ["AtomCompensation", "Codec", "checked_compensation"]
 
 R = TypeVar("R")
 
@@ -141,3 +141,18 @@ class AtomCompensation(Generic[R]):
             result=Written(side, applied=not compensated, mirrored=False),
             compensated=compensated,
         )
+
+
+def checked_compensation(setup: Setup[R], row_type: Any, restamp: Callable[[R, int], R] | None) -> AtomCompensation[R]:
+    """
+    Return what takes writes back.
+
+    Raises:
+        ConfigurationError: it cannot be done without both.
+    """
+    if row_type is None or restamp is None:
+        raise ConfigurationError(
+            "on_mirror_failure='compensate' puts back what was there before, as a newer version: give row_type, the "
+            "class of rows, and restamp, which returns a row with another version"
+        )
+    return AtomCompensation(setup, Codec(row_type, restamp))

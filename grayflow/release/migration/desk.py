@@ -77,6 +77,8 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     mismatched: int
     dropped: int
     """Comparisons at this stage; those that differed; those that there was no time for."""
+    failed: int
+    """Comparisons that came to nothing: a store failed, or the row was waiting for its repair."""
     spooled: int
     """Writes, by row, that were announced on disks since the flag was changed, because the board did not answer."""
     reconciled: tuple[Reconciled, ...]
@@ -287,6 +289,7 @@ def _status(
         compared=facts.compared,
         mismatched=facts.mismatched,
         dropped=counts.get("dropped", 0),
+        failed=counts.get("failed", 0),
         spooled=counts.get("spooled", 0),
         reconciled=tuple(facts.valid),
         gray_for_all=facts.gray_since is not None,

@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import anyio
-import msgspec
 
 from grayflow.admin.admin import Admin
 from grayflow.client.client import Client
@@ -24,29 +23,20 @@ from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.past import everybody, read_past
 from grayflow.release.migration.reading import Reader
 from grayflow.release.migration.repairing import Repairer
-from grayflow.release.migration.rules import Side
-from grayflow.release.migration.setup import MirrorFailure, MirrorWay, Setup
-from grayflow.release.migration.spool import Spool, SpoolPlace
+from grayflow.release.migration.setup import Policy, Setup
+from grayflow.release.migration.spool import Spool
 from grayflow.release.migration.watching import Watch
 from grayflow.release.migration.writing import Writer
+from grayflow.release.parallel.run import ParallelRun
 from grayflow.release.running import Running
 
-__all__ = ["Engine", "Policy", "Seated"]
+__all__ = ["Engine", "Seated"]
 
 log = logging.getLogger("grayflow.release")
 
 R = TypeVar("R")
 
 _LEAVE_S = 1.0
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How writes reach the other store."""
-
-    way: MirrorWay
-    failure: MirrorFailure
-    spool: SpoolPlace | None = None
-    """Where they are announced while the board does not answer."""
 
 
 class Engine(Generic[R]):
@@ -60,6 +50,7 @@ class Engine(Generic[R]):
         flags: Has the stage, and the store's board.
         admin: Moves the stage; `None`: this process does not.
         random: Draws from `[0, 1)`, for jitter.
+        run: Compares reads; in the block.
         seat: Told when it begins and ends.
     """
 
@@ -72,6 +63,7 @@ class Engine(Generic[R]):
         flags: Client,
         admin: Admin | None,
         random: Callable[[], float],
+        run: ParallelRun[Any],
         seat: "Seated[R]",
     ) -> None:
         board = flags.store.board
@@ -83,7 +75,7 @@ class Engine(Generic[R]):
         self.journal = Journal(board, setup.name, spool)
         self.ledger = Ledger(board, setup.name, soak_s=max(setup.terms.soak_s, 1.0))
         self.pair = Pair(setup)
-        self.watch: Watch[R] = Watch(setup, self.ledger, self._spawn)
+        self.watch: Watch[R] = Watch(setup, self.ledger, self.journal, run)
         compass = Compass(flags, setup.name, setup.limits.max_stale_s)
         self.reader = Reader(setup, flags, compass, self.watch)
         self.writer = Writer(
@@ -93,26 +85,30 @@ class Engine(Generic[R]):
         self.repairer = Repairer(
             setup, self.journal, self.ledger, flags.clock, self.owner, lambda: self.writer.mirrored
         )
-        self._compensation = compensation
-        self._running: Running | None = None
-        self._held = AsyncExitStack()
+        self._compensation, self._run = compensation, run
+        self._comparing, self._held = AsyncExitStack(), AsyncExitStack()
         self._told, self._gray = False, 0
         self._trouble: str | None = None
 
     async def open(self, running: Running) -> None:
         """See `grayflow.release.running.Part`."""
         self._seat.take(self)
-        if self._compensation is not None:
-            atoms = Atoms(self.flags, [self._compensation.atom], random=self._random)
-            self._compensation.open(atoms, self.journal)  # first: what a dead process left is undone from the start
-            await self._held.enter_async_context(atoms)
-        self._running = running
+        try:
+            await self._comparing.enter_async_context(self._run.running(self.flags))
+            if self._compensation is not None:
+                atoms = Atoms(self.flags, [self._compensation.atom], random=self._random)
+                self._compensation.open(atoms, self.journal)  # what a dead process left is undone from the start
+                await self._held.enter_async_context(atoms)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._comparing.aclose()
+            raise
         running.spawn(self._walk, name=f"migration {self.setup.name}")
 
     async def close(self) -> None:
         """See `grayflow.release.running.Part`."""
         self._seat.leave(self)
-        self._running = None
+        await self._comparing.aclose()  # what it counts at last is told
         with anyio.move_on_after(_LEAVE_S), suppress(StoreError):
             await self.watch.flush()
             await self.drain()
@@ -174,10 +170,6 @@ class Engine(Generic[R]):
             if past.gray_since is not None:
                 await self.ledger.note_gray(past.gray_revision)
         self._gray = revision
-
-    def _spawn(self, key: str, side: Side, row: Any, revision: int) -> bool:
-        running, name = self._running, f"comparison in {self.setup.name}"
-        return running is not None and running.spawn(self.watch.compare_now, key, side, row, revision, name=name)
 
     def _note(self, error: Exception) -> None:
         told = str(error) if isinstance(error, GrayflowError) else repr(error)

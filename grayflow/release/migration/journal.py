@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 import msgspec
+from anyio import Lock
 
 from grayflow.errors import StoreError, StoreUnavailableError
 from grayflow.release.migration.errors import NotAnnouncedError
@@ -23,6 +24,7 @@ log = logging.getLogger("grayflow.release")
 
 _KEPT = 10_000
 """Of so many rows a process remembers which announcement stands for its writes."""
+_PAGE, _MOST = 1000, 10_000
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,9 @@ class Journal:
         self._dirty, self._dead = f"migrations:{name}:dirty", f"migrations:{name}:dead"
         self._kept: dict[str, str] = {}
         self._said: str | None = None
+        self._asked = self._answered = 0
+        self._announced: frozenset[str] | None = None
+        self._asking = Lock()
 
     @staticmethod
     def member(key: str) -> str:
@@ -138,6 +143,34 @@ class Journal:
     async def unfinished(self, limit: int = 1000, offset: int = 0) -> Sequence[Announced]:
         """Return what is announced, the oldest first."""
         return await self._read(self._dirty, limit, offset)
+
+    async def announced(self, key: str) -> bool:
+        """
+        Tell whether a write of a row is announced: it goes on, or waits for its repair.
+
+        Who asks while others do gets the answer of one look, begun after it has asked.
+
+        Raises:
+            StoreError: the board does not answer.
+        """
+        self._asked += 1
+        turn = self._asked
+        async with self._asking:
+            if self._answered < turn:
+                asked = self._asked
+                self._announced = await self._all_announced()
+                self._answered = asked
+            return self._announced is None or key in self._announced
+
+    async def _all_announced(self) -> frozenset[str] | None:
+        """Return the rows that are announced, `None` if they are too many to be looked at."""
+        keys: set[str] = set()
+        for offset in range(0, _MOST, _PAGE):
+            page = await self.unfinished(_PAGE, offset)
+            keys.update(one.key for one in page)
+            if len(page) < _PAGE:
+                return frozenset(keys)
+        return None
 
     async def dead(self, limit: int = 1000) -> Sequence[Announced]:
         """Return what was repaired in vain too often."""

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from grayflow.admin.admin import Admin
 from grayflow.client.client import Client
-from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore, Place
 from grayflow.release.migration.arguments import (
     check_apart,
@@ -16,19 +15,21 @@ from grayflow.release.migration.arguments import (
     check_migration_name,
     check_word,
     checked_limits,
-    checked_spool,
+    checked_policy,
     checked_store,
     checked_terms,
 )
-from grayflow.release.migration.compensating import AtomCompensation, Codec
-from grayflow.release.migration.engine import Engine, Policy
+from grayflow.release.migration.compensating import checked_compensation
+from grayflow.release.migration.engine import Engine
 from grayflow.release.migration.filling import Filling
 from grayflow.release.migration.moving import Moving
 from grayflow.release.migration.reading import Page
 from grayflow.release.migration.rules import Profile, Side
 from grayflow.release.migration.setup import JournalUnavailable, MirrorFailure, MirrorWay, Setup, Written
 from grayflow.release.migration.spool import SpoolStatus
+from grayflow.release.migration.watching import checked_run
 from grayflow.release.migration.writing import Writer
+from grayflow.release.parallel.run import ParallelRun
 from grayflow.release.parallel.shadow import refuse_in_shadow
 from grayflow.release.running import Running
 from grayflow.store.given import Duration, refused
@@ -36,6 +37,8 @@ from grayflow.store.given import Duration, refused
 __all__ = ["Migration"]
 
 R = TypeVar("R")
+
+_LEAVE_S = 8.0
 
 
 class Migration(Filling[R], Moving[R]):
@@ -95,6 +98,10 @@ class Migration(Filling[R], Moving[R]):
         repair_attempts: How often one row is repaired in vain, while others are not or its store refuses it, before it
             is given up and shown. Attempts while a store is away do not count.
         max_compares: How many comparisons go on at once; what comes above that is not compared.
+        shadow: Compares reads at `shadow` and `live` in the place of a plain comparison of all with `same`: it samples,
+            cleans, publishes. Its flag is asked about `row`, the row's key, and `route`; a percentage needs `"by":
+            "row"`. `None` stands for no row. The migration's block runs it, and nobody else does; what differs is
+            looked at again before it counts, and skipped while a write of the row is announced.
         random: Draws from `[0, 1)`, for jitter; for tests.
 
     Raises:
@@ -129,14 +136,12 @@ class Migration(Filling[R], Moving[R]):
         repair_after: Duration | None = None,
         repair_attempts: int = 20,
         max_compares: int = 64,
+        shadow: ParallelRun[Any] | None = None,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         check_migration_name(name)
-        check_word("mirror", mirror, "copy", "replay")
-        check_word("on_mirror_failure", on_mirror_failure, "record", "fail", "compensate")
         check_functions(row_key=row_key, route_by=route_by, version=version, same=same)
-        if order is not None:
-            check_functions(order=order)
+        check_functions(**{} if order is None else {"order": order})
         check_apart(old, new)
         setup: Setup[R] = Setup(
             name,
@@ -150,17 +155,10 @@ class Migration(Filling[R], Moving[R]):
             same=same,
         )
         super().__init__(setup)
-        place = checked_spool(on_journal_unavailable, spool, spool_limit, compensates=on_mirror_failure == "compensate")
-        self._policy = Policy(way=mirror, failure=on_mirror_failure, spool=place)
-        self._compensation: AtomCompensation[R] | None = None
-        if on_mirror_failure == "compensate":
-            if row_type is None or restamp is None:
-                raise ConfigurationError(
-                    "on_mirror_failure='compensate' puts back what was there before, as a newer version: give "
-                    "row_type, the class of rows, and restamp, which returns a row with another version"
-                )
-            self._compensation = AtomCompensation(setup, Codec(row_type, restamp))
-        self._random = random
+        self._policy = checked_policy(mirror, on_mirror_failure, on_journal_unavailable, spool, spool_limit)
+        compensates = on_mirror_failure == "compensate"
+        self._compensation = checked_compensation(setup, row_type, restamp) if compensates else None
+        self._shadow, self._random = checked_run(shadow, setup), random
 
     def running(self, flags: Client, admin: Admin | None = None) -> Running:
         """
@@ -187,9 +185,10 @@ class Migration(Filling[R], Moving[R]):
             flags=flags,
             admin=admin,
             random=self._random,
+            run=self._shadow,
             seat=self,
         )
-        return Running(f"migration {self.name!r}", engine, limit_s=5.0)
+        return Running(f"migration {self.name!r}", engine, limit_s=_LEAVE_S)
 
     @property
     def spool(self) -> SpoolStatus | None:

@@ -104,12 +104,12 @@ class Reader(Generic[R]):
             in_old = needs_probe(stage, profile) and await self._in_old(key)
             plan = reading(stage, profile, in_old=in_old, gray=self._gray(standing, subject))
             self._note(standing, plan.side, probed=in_old)
+            if plan.compare:
+                return await self._watch.read(key, plan.side, subject, standing.revision)
             row = await self._pair.within(self._pair.store(plan.side).get(key))
             if row is not None and not in_old and needs_probe(stage, profile):
                 row = None if await self._pair.deleted_from_old(key, row) else row
-        if plan.compare and row is not None:
-            self._watch.compare(key, plan.side, row, standing.revision)
-        return row
+            return row
 
     async def list(self, query: Any, *, limit: int, cursor: Place | None, allow_partial: bool) -> Page[R]:
         """Return a page of rows; see `Migration.list`."""
@@ -160,7 +160,7 @@ class Reader(Generic[R]):
         if len(streams) == 1:
             return next(iter(copies.values()))
         if len(copies) == 2 and standing.stage is not Stage.DUALWRITE:
-            self._watch.compare_listed(key, copies[Side.OLD], copies[Side.NEW], standing.revision)
+            await self._watch.compare_listed(key, copies[Side.OLD], copies[Side.NEW], standing.revision)
         side = await self._whose(copies, streams, standing, key)
         if _missing(streams) is not None:
             return copies.get(side)

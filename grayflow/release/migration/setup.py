@@ -9,8 +9,9 @@ from grayflow.core.ids import id_text
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.adapter import MigrationStore, Place
 from grayflow.release.migration.rules import Profile, Side
+from grayflow.release.migration.spool import SpoolPlace
 
-__all__ = ["JournalUnavailable", "Limits", "MirrorFailure", "MirrorWay", "Setup", "Terms", "Written"]
+__all__ = ["JournalUnavailable", "Limits", "MirrorFailure", "MirrorWay", "Policy", "Setup", "Terms", "Written"]
 
 R = TypeVar("R")
 
@@ -47,6 +48,15 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Reads that have to be compared at `shadow`."""
     max_mismatch: float = 0.0
     """The share of them that may differ."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How writes reach the other store."""
+
+    way: MirrorWay
+    failure: MirrorFailure
+    spool: SpoolPlace | None = None
+    """Where they are announced while the board does not answer."""
 
 
 class Written(msgspec.Struct, frozen=True):

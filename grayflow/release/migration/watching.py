@@ -1,24 +1,31 @@
 """
 What a process notices while it serves: reads that differ, and that the old store is still read; told to the fleet.
 
-Comparisons happen beside the request, a bounded number at once; what does not fit is dropped and counted. A difference
-is looked at again before it counts: most are writes on their way.
+Comparisons are those of a parallel run: beside the request, a bounded number at once. A difference is looked at again
+before it counts, and does not count while a write of the row is announced: that goes on, or is being repaired.
 """
 
 import logging
 from collections import Counter, deque
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import anyio
 
 from grayflow.errors import StoreError
+from grayflow.release.migration.compass import ROUTE
+from grayflow.release.migration.journal import Journal
 from grayflow.release.migration.ledger import Ledger
 from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Side, Stage
 from grayflow.release.migration.setup import Setup
+from grayflow.release.parallel.candidate import Uncompared
+from grayflow.release.parallel.outcome import ParallelOutcome
+from grayflow.release.parallel.run import ParallelRun
+from grayflow.store.given import refused
 
-__all__ = ["Spawner", "Watch"]
+__all__ = ["ROW", "Watch", "checked_run"]
 
 log = logging.getLogger("grayflow.release")
 
@@ -26,14 +33,17 @@ R = TypeVar("R")
 
 _TOLD = 10
 """So many rows that differ are named in the log; all are counted."""
-
-
-class Spawner(Protocol):
-    """Runs something in the background of the migration's block."""
-
-    def __call__(self, key: str, side: Side, row: object, revision: int, /) -> bool:
-        """Return whether it was begun."""
-        ...
+ROW = "row"
+"""The attribute by which the flag of a parallel run knows a row."""
+_COMPARED = frozenset({ParallelOutcome.MATCH, ParallelOutcome.IGNORED, ParallelOutcome.MISMATCH})
+_FAILED = frozenset(
+    {
+        ParallelOutcome.CANDIDATE_RAISED,
+        ParallelOutcome.TIMEOUT,
+        ParallelOutcome.SKIPPED,
+        ParallelOutcome.HARNESS_ERROR,
+    }
+)
 
 
 class Watch(Generic[R]):
@@ -43,64 +53,65 @@ class Watch(Generic[R]):
     Args:
         setup: Of the migration.
         ledger: Where the fleet's sums are.
-        spawn: Runs `compare_now` in the background.
+        journal: Knows which rows are being written.
+        run: Compares.
     """
 
-    def __init__(self, setup: Setup[R], ledger: Ledger, spawn: Spawner) -> None:
-        self._setup, self._ledger, self._spawn = setup, ledger, spawn
-        self._pair = Pair(setup)
+    def __init__(self, setup: Setup[R], ledger: Ledger, journal: Journal, run: ParallelRun[Any]) -> None:
+        self.setup, self.journal, self.pair = setup, journal, Pair(setup)
+        self._ledger, self._run = ledger, run
         self._writer, self._sequence = uuid4().hex, 0
         self._counted: dict[int, Counter[str]] = {}
         self._batches: deque[tuple[int, int, Counter[str]]] = deque()
-        self._going, self._old_read = 0, False
+        self._old_read = False
         self._differing = 0
         self._flushing = anyio.Lock()
 
-    def compare(self, key: str, side: Side, row: R, revision: int) -> None:
-        """Compare what one store answered with the other's copy, in a moment."""
-        if self._going >= self._setup.limits.compares or not self._spawn(key, side, row, revision):
-            self._count(revision, "dropped")
-            return
-        self._going += 1
+    async def read(self, key: str, side: Side, subject: Any, revision: int) -> R | None:
+        """Return a row from one store, and let the other's copy be compared with it."""
+        comparison = _Comparison(self, key, side, revision)
+        return await self._compare(comparison, comparison.read, comparison.read_other, subject)
 
-    def compare_listed(self, key: str, old: R, new: R, revision: int) -> None:
+    async def compare_listed(self, key: str, old: R, new: R, revision: int) -> None:
         """Compare what a list has found in both stores; what differs is looked at again before it counts."""
+        if not self._run.samples(self._about(old)):
+            return
         try:
-            same = self._setup.same(old, new)
-        except Exception:  # noqa: BLE001 - foreign code, which must not fail the list; told by the second look
+            same = self.setup.same(old, new)
+        except Exception:  # noqa: BLE001 - foreign code, which must not fail the list; told by the run
             same = False
         if same:
-            self.compared(revision, same=True)
-        else:
-            self.compare(key, Side.OLD, old, revision)
+            self._count(revision, "compared")
+            return
+        comparison = _Comparison(self, key, Side.OLD, revision)
+        comparison.found = True
+        await self._compare(comparison, lambda _: old, lambda _: new, old)
 
-    async def compare_now(self, key: str, side: Side, row: R, revision: int) -> None:
-        """Compare; a store that fails is no difference."""
-        try:
-            _, other = await self._pair.look(side.other, key)
-            same = other is not None and self._setup.same(row, other)
-            if not same:  # perhaps a write is on its way
-                (_, first), (_, second) = await self._pair.look(side, key), await self._pair.look(side.other, key)
-                same = (first is None and second is None) or (
-                    first is not None and second is not None and self._setup.same(first, second)
-                )
-        except Exception as error:  # noqa: BLE001 - foreign code, in nobody's request
+    async def _compare(
+        self, by: "_Comparison[R]", control: Callable[[Any], Any], candidate: Callable[[Any], Any], subject: Any
+    ) -> R | None:
+        candidates = {by.side.other.value: candidate}
+        found: R | None = await self._run.ask(
+            control, lambda: candidates, (subject,), {}, self._about(subject), onlooker=by
+        )
+        return found
+
+    def _about(self, subject: Any) -> dict[str, Any]:
+        return {ROUTE: self.setup.route(subject), ROW: self.setup.key(subject)}
+
+    def settled(self, outcome: ParallelOutcome, key: str, revision: int, *, found: bool) -> None:
+        """Count what came of a comparison; that two stores have no such row is no proof of anything."""
+        if outcome in _COMPARED and (found or outcome is ParallelOutcome.MISMATCH):
+            self._count(revision, "compared")
+        if outcome is ParallelOutcome.DROPPED:
+            self._count(revision, "dropped")
+        if outcome in _FAILED:
             self._count(revision, "failed")
-            log.info("migration %r: row %r could not be compared: %r", self._setup.name, key, error)
-        else:
-            self.compared(revision, same=same)
-            if not same:
-                self._differing += 1
-                level = logging.WARNING if self._differing <= _TOLD else logging.DEBUG
-                log.log(level, "migration %r: the two copies of row %r differ", self._setup.name, key)
-        finally:
-            self._going -= 1
-
-    def compared(self, revision: int, *, same: bool) -> None:
-        """Count a comparison."""
-        self._count(revision, "compared")
-        if not same:
+        if outcome is ParallelOutcome.MISMATCH:
             self._count(revision, "mismatched")
+            self._differing += 1
+            level = logging.WARNING if self._differing <= _TOLD else logging.DEBUG
+            log.log(level, "migration %r: the two copies of row %r differ", self.setup.name, key)
 
     def spooled(self, revision: int, rows: int) -> None:
         """Count announcements that waited on the disk."""
@@ -118,7 +129,7 @@ class Watch(Generic[R]):
             try:
                 await self._flush()
             except StoreError as error:
-                log.info("the counts of migration %r are told later: %s", self._setup.name, error)
+                log.info("the counts of migration %r are told later: %s", self.setup.name, error)
 
     async def _flush(self) -> None:
         if self._old_read:
@@ -144,3 +155,81 @@ class Watch(Generic[R]):
 
     def _count(self, revision: int, what: str, times: int = 1) -> None:
         self._counted.setdefault(revision, Counter())[what] += times
+
+
+class _Comparison(Generic[R]):
+    """One row of one read; see `grayflow.release.parallel.candidate.Onlooker`."""
+
+    def __init__(self, watch: Watch[R], key: str, side: Side, revision: int) -> None:
+        self._watch, self._key, self.side, self._revision = watch, key, side, revision
+        self.found = False
+        """Whether the store that answers has the row."""
+
+    async def read(self, _: Any) -> R | None:
+        """Return what the store says that answers."""
+        row = await self._get(self.side)
+        self.found = row is not None
+        return row
+
+    async def read_other(self, _: Any) -> R | None:
+        """Return what the other one says."""
+        return await self._get(self.side.other)
+
+    async def second_look(self) -> tuple[Any, Any]:
+        """Return both copies; after a write that is over meanwhile they are looked at once more."""
+        copies = await self._both()
+        if _same_copies(self._watch.setup, *copies):
+            return copies
+        await self._pass_unless_announced()
+        copies = await self._both()
+        if not _same_copies(self._watch.setup, *copies):
+            await self._pass_unless_announced()
+        return copies
+
+    async def _both(self) -> tuple[R | None, R | None]:
+        return await self._get(self.side), await self._get(self.side.other)
+
+    async def _pass_unless_announced(self) -> None:
+        try:
+            announced = await self._watch.journal.announced(self._key)
+        except StoreError:
+            announced = True  # nobody knows
+        if announced:
+            raise Uncompared("announced")
+
+    def settled(self, outcome: ParallelOutcome) -> None:
+        """Count it."""
+        self._watch.settled(outcome, self._key, self._revision, found=self.found)
+
+    async def _get(self, side: Side) -> R | None:
+        return await self._watch.pair.within(self._watch.pair.store(side).get(self._key))
+
+
+def _same_copies(setup: Setup[R], one: R | None, other: R | None) -> bool:
+    """Tell whether two stores hold the same of a row, which may be nothing."""
+    if one is None or other is None:
+        return one is other
+    return setup.same(one, other)
+
+
+def checked_run(given: Any, setup: Setup[R]) -> ParallelRun[Any]:
+    """
+    Return what compares reads; where the application gives nothing, all of them, and nothing is published.
+
+    Raises:
+        ConfigurationError: it is no parallel run.
+    """
+    if isinstance(given, ParallelRun):
+        return given
+    if given is not None:
+        raise refused("shadow", given, "give a grayflow.release.ParallelRun, or leave it out")
+    most = setup.limits.compares
+    return ParallelRun(
+        f"migration {setup.name}",
+        flag=None,
+        compare=lambda one, other: _same_copies(setup, one, other),
+        snapshot=None,  # the second look finds out about a caller that changes its row
+        enabled=None if most else lambda _: False,
+        timeout=2 * setup.limits.call_s,  # a look into both stores; each call has its own limit
+        max_in_flight=max(most, 1),
+    )

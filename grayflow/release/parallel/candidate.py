@@ -21,13 +21,29 @@ from grayflow.release.parallel.outcome import ParallelOutcome
 from grayflow.release.parallel.shadow import SHADOW
 from grayflow.release.running import Running
 
-__all__ = ["Candidate", "Case", "Desk", "Question", "Uncompared"]
+__all__ = ["Candidate", "Case", "Desk", "Onlooker", "Question", "Uncompared"]
 
 log = logging.getLogger("grayflow.release")
 
 
 class Uncompared(Exception):  # noqa: N818 - says that nothing went wrong
     """Raised by a candidate that finds out that it is none; its text is the reason that is counted."""
+
+
+class Onlooker(Protocol):
+    """A part of grayflow that asks through a run, and goes by what comes of it: a migration counts what differs."""
+
+    async def second_look(self) -> tuple[Any, Any]:
+        """
+        Return the answers of control and candidate anew: called before two values that differ count.
+
+        Raises:
+            Uncompared: they cannot be compared now.
+        """
+        ...
+
+    def settled(self, outcome: ParallelOutcome) -> None:
+        """Called once for each candidate, with what came of it."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -38,6 +54,7 @@ class Case(msgspec.Struct, frozen=True):
     kwargs: Mapping[str, Any]
     decision: Decision | None
     """What the flag said of it, if the fleet counts."""
+    onlooker: Onlooker | None = None
 
 
 class Desk(Protocol):
@@ -93,6 +110,7 @@ class Candidate:
         args: Its own copy of the arguments.
         kwargs: Likewise.
         decision: What the flag said, if that is counted.
+        onlooker: Looks on.
     """
 
     __slots__ = (
@@ -106,6 +124,7 @@ class Candidate:
         "done",
         "finding",
         "name",
+        "onlooker",
         "ran",
     )
 
@@ -117,8 +136,9 @@ class Candidate:
         args: Any,
         kwargs: Mapping[str, Any],
         decision: Decision | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
-        self.name, self.decision = name, decision
+        self.name, self.decision, self.onlooker = name, decision, onlooker
         self._desk, self._function, self._args, self._kwargs = desk, function, args, kwargs
         self._scope = anyio.CancelScope()
         self.ran, self.done = asyncio.Event(), asyncio.Event()
@@ -166,15 +186,27 @@ class Candidate:
         self.ran.set()
         if isinstance(heard, Late):
             return Finding(ParallelOutcome.TIMEOUT)
-        if isinstance(heard, Raised):
-            if isinstance(heard.error, Uncompared):
-                return Finding(ParallelOutcome.SKIPPED, str(heard.error))
-            if isinstance(heard.error, asyncio.CancelledError):
-                return Finding(ParallelOutcome.CANCELLED)
+        if (none := _no_answer(heard)) is not None:
+            return none
         await question.settled.wait()
         if question.answer is None:
             return Finding(ParallelOutcome.SKIPPED, "snapshot")
-        pair = Pair(candidate=self.name, control=question.answer, answer=heard, args=self._args, kwargs=self._kwargs)
+        found = await self._judged(question.answer, heard)
+        if self.onlooker is None or found.outcome is not ParallelOutcome.MISMATCH:
+            return found
+        return await self._examined_again(self.onlooker, question.answer, heard.took_s)
+
+    async def _examined_again(self, onlooker: Onlooker, control: Returned | Raised, took_s: float) -> Finding:
+        heard = await asked(self._desk.timeout_s, onlooker.second_look)
+        if isinstance(heard, Late):
+            return Finding(ParallelOutcome.TIMEOUT)
+        if isinstance(heard, Raised):
+            return _no_answer(heard) or await self._judged(control, Raised(heard.error, took_s))
+        first, second = heard.value
+        return await self._judged(Returned(first, control.took_s), Returned(second, took_s))
+
+    async def _judged(self, control: Returned | Raised, answer: Returned | Raised) -> Finding:
+        pair = Pair(candidate=self.name, control=control, answer=answer, args=self._args, kwargs=self._kwargs)
         return await self._desk.judge.judge(pair)
 
     async def _asked(self) -> Heard:
@@ -191,3 +223,11 @@ class Candidate:
         self.ran.set()
         self.done.set()
         self._desk.settled(self, finding)
+
+
+def _no_answer(heard: Returned | Raised) -> Finding | None:
+    """Return what came of a candidate that has no answer to compare, `None` if it has one."""
+    error = heard.error if isinstance(heard, Raised) else None
+    if isinstance(error, Uncompared):
+        return Finding(ParallelOutcome.SKIPPED, str(error))
+    return Finding(ParallelOutcome.CANCELLED) if isinstance(error, asyncio.CancelledError) else None

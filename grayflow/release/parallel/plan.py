@@ -61,7 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The options; durations in seconds."""
 
     name: str
-    flag: str
+    flag: str | None
+    """`None`: all calls are sampled."""
     hooks: Hooks
     ignore_errors: Errors
     mode: str
@@ -89,10 +90,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise refused("mode", mode, "give 'detached', 'concurrent' or 'sequential'")
         if counters is not None and not isinstance(counters, Counters):
             raise refused("counters", counters, "give grayflow.release.Counters(...), or leave it out")
+        flag = None if given["flag"] is None else _key(given["flag"])
+        if counters is not None and flag is None:
+            raise refused("flag", None, "give a flag's key: counters count by what a flag said")
         raises = _yes_or_no("raise_on_mismatch", given["raise_on_mismatch"])
         return cls(
             name=name,
-            flag=_key(given["flag"]),
+            flag=flag,
             hooks=hooks,
             ignore_errors=checked_errors("ignore_errors", given["ignore_errors"]),
             mode="concurrent" if raises else mode,

@@ -15,7 +15,7 @@ from grayflow.release.guard.marks import only_reading
 from grayflow.release.guard.outcome import Errors
 from grayflow.release.parallel.answers import Raised, called
 from grayflow.release.parallel.caller import Caller
-from grayflow.release.parallel.candidate import Case
+from grayflow.release.parallel.candidate import Case, Onlooker
 from grayflow.release.parallel.hooks import HookError
 from grayflow.release.parallel.outcome import Observation, ParallelOutcome
 from grayflow.release.parallel.outlet import FLUSH_S
@@ -66,7 +66,7 @@ class ParallelRun(Generic[T]):
     Args:
         name: Of the run, for messages and observations.
         flag: A boolean flag: on for the units that are sampled. Everything that flags can do; a percentage keeps to
-            the same units.
+            the same units. `None`: every call is sampled.
         compare: Whether two values are equal; `==` if left out.
         compare_errors: Whether two errors are; if left out, those of one class.
         normalise: Made of both values before they are compared: sorted, without the time of day and so on.
@@ -98,7 +98,7 @@ class ParallelRun(Generic[T]):
         self,
         name: str,
         *,
-        flag: str,
+        flag: str | None,
         compare: Callable[[Any, Any], Any] = eq,
         compare_errors: Callable[[Any, Any], Any] = same_type,
         normalise: Callable[[T], Any] | None = None,
@@ -191,7 +191,7 @@ class ParallelRun(Generic[T]):
 
         Cancellation: the candidates of this call end too; they are counted as cancelled.
         """
-        found: T = await self._ask(control, lambda: candidates, args, kwargs or {}, context)
+        found: T = await self.ask(control, lambda: candidates, args, kwargs or {}, context)
         return found
 
     def proxy(
@@ -228,7 +228,7 @@ class ParallelRun(Generic[T]):
             switch.proxy() if control is None else control,
             names,
             only_reading(switch.interface, safe),
-            ask=self._ask,
+            ask=self.ask,
             told=f"<{switch.interface.name} compared by parallel run {self.name!r}>",
         )
 
@@ -244,15 +244,32 @@ class ParallelRun(Generic[T]):
 
     # Calls
 
-    async def _ask(
+    def samples(self, context: AnyContext = None) -> bool:
+        """Tell whether a call is sampled now; not outside of the block."""
+        stage = self._stage
+        return stage is not None and (self.flag is None or stage.flags.peek(self.flag, context))
+
+    async def ask(
         self,
         control: Callable[..., Any],
         candidates: Callable[[], Mapping[str, Callable[..., Any]]],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         context: AnyContext = None,
+        onlooker: Onlooker | None = None,
     ) -> Any:
-        caller = self._caller(control, candidates, args, kwargs, context)
+        """
+        Do what `__call__` does, for other parts of grayflow.
+
+        Args:
+            control: What answers.
+            candidates: Returns what is compared with it, where anything is.
+            args: For all of them.
+            kwargs: Likewise.
+            context: Who the flag is decided for.
+            onlooker: Asked before values that differ count, and told what came of each candidate.
+        """
+        caller = self._caller(control, candidates, args, kwargs, context, onlooker)
         if caller is None:
             return await called(control, args, kwargs)
         if self._plan.mode == "detached":
@@ -268,6 +285,7 @@ class ParallelRun(Generic[T]):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         context: AnyContext,
+        onlooker: Onlooker | None,
     ) -> Caller | None:
         """Return the call with its candidates; `None` if it has none."""
         self._tally.note("calls")
@@ -275,7 +293,7 @@ class ParallelRun(Generic[T]):
         if stage is None or stage.running is None:
             self._warn()
             return None
-        if not stage.flags.peek(self.flag, context):
+        if not self.samples(context):
             return None
         try:
             self._tally.note("sampled")
@@ -283,7 +301,7 @@ class ParallelRun(Generic[T]):
             if why := _no_functions(given):
                 stage.runner.misgiven("candidates", why)
                 return None
-            case = Case(dict(given), args, kwargs, stage.decided(context))
+            case = Case(dict(given), args, kwargs, stage.decided(context), onlooker)
             invited = stage.invited(case) if self._compares(stage, case) else ()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with candidates; the control answers
             stage.runner.failed("candidates", Raised(error))
@@ -295,14 +313,14 @@ class ParallelRun(Generic[T]):
         why = "shadow" if in_shadow() else "" if stage.is_here else "other_loop"
         if why:
             for name in case.candidates:
-                stage.count(name, ParallelOutcome.SKIPPED, case.decision, why)
+                stage.count(name, ParallelOutcome.SKIPPED, case, why)
             return False
         enabled = self._plan.hooks.enabled
         try:
             return enabled is None or stage.runner.call_now("enabled", lambda: bool(enabled(*case.args, **case.kwargs)))
         except HookError:
             for name in case.candidates:
-                stage.count(name, ParallelOutcome.HARNESS_ERROR, case.decision)
+                stage.count(name, ParallelOutcome.HARNESS_ERROR, case)
             return False
 
     def _warn(self) -> None:

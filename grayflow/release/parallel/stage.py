@@ -102,30 +102,32 @@ class Stage:
 
     def _invited(self, name: str, function: Callable[..., Any], case: Case) -> Candidate | None:
         if self._closing:
-            self.count(name, ParallelOutcome.ABANDONED, case.decision)
+            self.count(name, ParallelOutcome.ABANDONED, case)
             return None
         if len(self._alive) >= self.plan.max_in_flight:
-            self.count(name, ParallelOutcome.DROPPED, case.decision)
+            self.count(name, ParallelOutcome.DROPPED, case)
             return None
         try:
             own = tuple(self.copied(each) for each in case.args)
             named = {key: self.copied(each) for key, each in case.kwargs.items()}
         except HookError:
-            self.count(name, ParallelOutcome.SKIPPED, case.decision, "snapshot")
+            self.count(name, ParallelOutcome.SKIPPED, case, "snapshot")
             return None
-        candidate = Candidate(self, name, function, own, named, case.decision)
+        candidate = Candidate(self, name, function, own, named, case.decision, case.onlooker)
         self._alive.add(candidate)
         return candidate
 
     def decided(self, context: AnyContext) -> Decision | None:
         """Return what the flag says of a call, if the fleet counts."""
-        counters = self.plan.counters
-        return None if counters is None else counters.decided(self.plan.flag, context)
+        counters, flag = self.plan.counters, self.plan.flag
+        return None if counters is None or flag is None else counters.decided(flag, context)
 
-    def count(self, name: str, outcome: ParallelOutcome, decision: Decision | None, why: str = "") -> int:
+    def count(self, name: str, outcome: ParallelOutcome, of: Case | Candidate, why: str = "") -> int:
         """Count what came of a candidate, here and in the fleet; return how often that was so here."""
-        if decision is not None and self.plan.counters is not None:
-            self.plan.counters.enter_mark(decision, name, str(outcome), 1)
+        if of.decision is not None and self.plan.counters is not None:
+            self.plan.counters.enter_mark(of.decision, name, str(outcome), 1)
+        if of.onlooker is not None:
+            of.onlooker.settled(outcome)
         return self._tally.outcome(name, outcome, why)
 
     def copied(self, value: Any) -> Any:
@@ -142,7 +144,7 @@ class Stage:
         """See `grayflow.release.parallel.candidate.Desk`."""
         self._alive.discard(candidate)
         outcome = finding.outcome
-        times = self.count(candidate.name, outcome, candidate.decision, finding.why)
+        times = self.count(candidate.name, outcome, candidate, finding.why)
         if times == 1 and outcome in DIFFERENCES:
             told = "candidate %r of parallel run %r differs for the first time (%s); from now on it is only counted"
             log.info(told, candidate.name, self.name, outcome)

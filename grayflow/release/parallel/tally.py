@@ -27,7 +27,8 @@ class ParallelCounts(msgspec.Struct, frozen=True, kw_only=True):
     skipped: Mapping[str, int]
     """
     Why candidates were skipped: `snapshot` (something could not be copied), `serves` (the candidate is what answers),
-    `not_open` (it cannot be opened), `shadow` (the call was itself made by a candidate), `other_loop`.
+    `not_open` (it cannot be opened), `shadow` (the call was itself made by a candidate), `other_loop`, `announced` (a
+    write of the row goes on, or waits for its repair; see `Migration`).
     """
     harness_errors: Mapping[str, int]
     """

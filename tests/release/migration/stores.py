@@ -65,7 +65,8 @@ class SqliteOrders:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
+        # Whoever collects garbage closes it: in a worker thread, perhaps.
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         if str(path) != ":memory:":
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")

@@ -466,7 +466,7 @@ async def test_counts_that_cannot_be_told_are_kept_as_one_batch(bench: Bench, mo
         with monkeypatch.context() as patched:
             patched.setattr(ledger, "add_counts", away)
             for _ in range(50):
-                watch.compared(7, same=True)
+                watch._count(7, "compared")
                 await watch.flush()
             assert len(watch._batches) == 1
         await watch.flush()
