@@ -218,7 +218,6 @@ async def test_a_master_that_dies_as_an_effect_begins_loses_no_intent(pair: Pair
             pair.fail_over()
             dead.set()
 
-    bench.failures["check open"] = [OSError("nobody answers")]
     atom = at_each_effect(bench, do=kill)
     async with opened(pair.master.url, lease=1) as (atoms, _):
         bench.failures["do open"] = [OSError("no route")] if effect.startswith("undo") else []
