@@ -25,10 +25,11 @@ from grayflow.cli.writing import tell
 from grayflow.client.client import Client
 from grayflow.core.flag import Flag
 from grayflow.errors import ConfigurationError
-from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+from grayflow.release.migration.desk import MigrationDesk
 from grayflow.release.migration.errors import StageRefusedError
 from grayflow.release.migration.migration import Migration
 from grayflow.release.migration.rules import Stage
+from grayflow.release.migration.status import MigrationStatus
 
 __all__ = ["advance", "backfill", "migration_group", "migrations", "reconcile", "retreat", "status"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from grayflow.release.guard.policy import BreakerPolicy
     from grayflow.release.guard.quorum import FleetTrip
     from grayflow.release.migration.adapter import MigrationStore
-    from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+    from grayflow.release.migration.desk import MigrationDesk
     from grayflow.release.migration.errors import (
         MigrationBusyError,
         MigrationError,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from grayflow.release.migration.rules import Side, Stage
     from grayflow.release.migration.setup import Written
     from grayflow.release.migration.spool import SpoolStatus
+    from grayflow.release.migration.status import MigrationStatus
     from grayflow.release.parallel.outcome import Answer, Observation, ParallelOutcome
     from grayflow.release.parallel.run import ParallelRun
     from grayflow.release.parallel.shadow import in_shadow, refuse_in_shadow, writes
@@ -137,7 +138,7 @@ _HOMES = {
     "guard.policy": "BreakerPolicy",
     "guard.quorum": "FleetTrip",
     "migration.adapter": "MigrationStore",
-    "migration.desk": "MigrationDesk MigrationStatus",
+    "migration.desk": "MigrationDesk",
     "migration.errors": (
         "MigrationBusyError MigrationError MirrorWriteError NotAnnouncedError NotAppliedError RowExistsError "
         "StageRefusedError StaleStageError"
@@ -149,6 +150,7 @@ _HOMES = {
     "migration.rules": "Side Stage",
     "migration.setup": "Written",
     "migration.spool": "SpoolStatus",
+    "migration.status": "MigrationStatus",
     "parallel.outcome": "Answer Observation ParallelOutcome",
     "parallel.run": "ParallelRun",
     "parallel.shadow": "in_shadow refuse_in_shadow writes",

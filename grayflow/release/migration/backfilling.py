@@ -14,9 +14,9 @@ import msgspec
 from grayflow.clock import Clock
 from grayflow.release.migration.errors import MigrationBusyError
 from grayflow.release.migration.ledger import BACKFILL, Backfilled, Ledger, read_cursor
-from grayflow.release.migration.pacing import Pace
 from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Side
+from grayflow.release.migration.scanning import Pace
 from grayflow.release.migration.setup import Setup
 from grayflow.store.board import Lease
 

@@ -9,11 +9,11 @@ from grayflow.release.migration.backfilling import Backfill, Progress
 from grayflow.release.migration.engine import Engine, Seated
 from grayflow.release.migration.errors import StageRefusedError
 from grayflow.release.migration.ledger import Backfilled, Reconciled
-from grayflow.release.migration.pacing import Pace
 from grayflow.release.migration.past import Past, read_past
 from grayflow.release.migration.reconciling import Reconciliation
 from grayflow.release.migration.repairing import Repaired
 from grayflow.release.migration.rules import Mirror, Side, Stage
+from grayflow.release.migration.scanning import Pace
 from grayflow.store.fleet import read_fleet
 
 __all__ = ["Filling"]

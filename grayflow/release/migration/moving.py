@@ -6,9 +6,10 @@ from grayflow.admin.fleet import Seen
 from grayflow.admin.results import Saved
 from grayflow.core.flag import Flag
 from grayflow.errors import ConfigurationError
-from grayflow.release.migration.desk import MigrationDesk, MigrationStatus
+from grayflow.release.migration.desk import MigrationDesk
 from grayflow.release.migration.engine import Seated
 from grayflow.release.migration.rules import Stage
+from grayflow.release.migration.status import MigrationStatus
 
 __all__ = ["Moving"]
 

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from grayflow.clock import Clock
 from grayflow.release.migration.ledger import Ledger, Reconciled
-from grayflow.release.migration.pacing import Pace
 from grayflow.release.migration.pair import Pair
 from grayflow.release.migration.rules import Side
+from grayflow.release.migration.scanning import Pace, Scan
 from grayflow.release.migration.settling import settlement
 from grayflow.release.migration.setup import Setup
 
@@ -25,28 +25,6 @@ _BETWEEN_LOOKS_S = 0.05
 _NAMED = 20
 _FINE = frozenset({"equal", "only_new"})
 """Verdicts that need nothing to be done."""
-
-
-class _Scan(Generic[R]):
-    """The rows of one store in the order of their keys."""
-
-    def __init__(self, pair: Pair[R], setup: Setup[R], side: Side, batch: int) -> None:
-        self._pair, self._setup, self._side, self._batch = pair, setup, side, batch
-        self._rows: list[tuple[str, R]] = []
-        self._after: str | None = None
-        self._more = True
-
-    async def head(self) -> tuple[str, R] | None:
-        if not self._rows and self._more:
-            found = await self._pair.within(self._pair.store(self._side).scan(self._after, self._batch))
-            self._more = len(found) >= self._batch
-            self._rows = [(self._setup.key(row), row) for row in reversed(found)]
-            if found:
-                self._after = self._rows[0][0]
-        return self._rows[-1] if self._rows else None
-
-    def drop(self) -> None:
-        self._rows.pop()
 
 
 class _Tally:
@@ -75,7 +53,7 @@ class Reconciliation(Generic[R]):
         self, began: int, batch: int, rate: float, progress: Callable[[int], None] | None, *, repair: bool
     ) -> Reconciled:
         """Compare everything; see `Migration.reconcile`."""
-        scans = {side: _Scan(self._pair, self._setup, side, batch) for side in Side}
+        scans = {side: Scan(self._pair, self._setup, side, batch) for side in Side}
         pace, tally = Pace(self._clock, rate), _Tally()
         doubtful: list[str] = []
         while True:

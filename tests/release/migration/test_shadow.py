@@ -8,7 +8,7 @@ import pytest
 
 from grayflow.errors import ConfigurationError, LifetimeError
 from grayflow.release.migration.compass import ROUTE
-from grayflow.release.migration.desk import MigrationStatus
+from grayflow.release.migration.status import MigrationStatus
 from grayflow.release.parallel.outcome import Observation, ParallelOutcome
 from grayflow.release.parallel.run import ParallelRun
 from tests.release.migration.bench import Bench, make, of, order, until

@@ -17,7 +17,7 @@ from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, pytest.mark.timeout(300)]
 
-POINTS = 20
+POINTS = 16
 """More than a write has, so that each is met before it is over: announced, read, written to both."""
 
 
