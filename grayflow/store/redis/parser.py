@@ -28,8 +28,11 @@ _AT_ONCE = 4000
 """Values between two pauses: 2 ms or so."""
 
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,20}")
-_LENGTH = re.compile(rb"[0-9]{1,15}")
-"""One that is below zero, as in `$-7`, would lead back, and the same bytes would be read for ever."""
+_DIGITS = 15
+"""
+Of a length at most. One that is below zero, as in `$-7`, is none: it would lead back, and the same bytes would be read
+for ever.
+"""
 
 _CLOSED = "Connection closed by server."
 
@@ -142,6 +145,7 @@ class _Answer:
     def take(self, data: bytes) -> int:
         """Take as many values as there are, a few thousand at most; return how many bytes they had."""
         at = 0
+        values, wanted = self._open[-1]
         for _ in range(_AT_ONCE):
             end = data.find(b"\r\n", at)
             if end < 0:
@@ -149,29 +153,32 @@ class _Answer:
                 return at
             kind, head = data[at : at + 1], data[at + 1 : end]
             after = end + 2
-            if kind == b"$" and _LENGTH.fullmatch(head):
+            if kind == b"$" and head.isdigit() and len(head) <= _DIGITS:
                 stop = after + int(head)
                 if stop + 2 > len(data):
                     self.missing = stop + 2 - len(data)
                     return at
-                self._add(data[after:stop])
+                values.append(data[after:stop])  # as `_add` does; a call for each of twenty thousand texts is felt
+                if len(values) == wanted:
+                    self._close()
                 at = stop + 2
             else:
                 self._add_short(kind, head)
                 at = after
             if not self._open:
                 break
+            values, wanted = self._open[-1]
         self.missing = 0
         return at
 
     def _add(self, value: Any) -> None:
-        values, wanted = self._open[-1]
-        values.append(value)
-        while len(values) == wanted:
+        self._open[-1][0].append(value)
+        self._close()
+
+    def _close(self) -> None:
+        """Go on with the list around those that are full."""
+        while self._open and len(self._open[-1][0]) == self._open[-1][1]:
             self._open.pop()
-            if not self._open:
-                return
-            values, wanted = self._open[-1]
 
     def _add_list(self, length: int) -> None:
         if length == 0:
@@ -189,7 +196,7 @@ class _Answer:
                 self._add(int(head))
             case b"-":
                 self._add(self._parse_error(head.decode(errors="replace")))
-            case b"*" if _LENGTH.fullmatch(head):
+            case b"*" if head.isdigit() and len(head) <= _DIGITS:
                 self._add_list(int(head))
             case b"*" | b"$" if head == b"-1":
                 self._add(None)

@@ -107,15 +107,16 @@ def read_generations(value: bytes) -> Generations:
     parts = unpack(value)
     if len(parts) % 3:
         raise UnreadableError("generations come in threes")
-    if not all(is_generation(parts[i + 1]) and is_revision(parts[i + 2]) for i in range(0, len(parts), 3)):
-        raise UnreadableError("a generation is no number")
-    try:
-        return {
-            parts[i].decode(): Generation(off=int(parts[i + 1]), armed=int(parts[i + 2]))
-            for i in range(0, len(parts), 3)
-        }
-    except UnicodeDecodeError as error:
-        raise UnreadableError("the name of a variant is no text") from error
+    found = {}
+    for i in range(0, len(parts), 3):
+        name, off, armed = parts[i : i + 3]
+        if not (is_generation(off) and is_revision(armed)):
+            raise UnreadableError("a generation is no number")
+        try:
+            found[name.decode()] = Generation(off=int(off), armed=int(armed))
+        except UnicodeDecodeError as error:
+            raise UnreadableError("the name of a variant is no text") from error
+    return found
 
 
 def read_position(fields: Mapping[bytes, bytes]) -> Position:
