@@ -32,6 +32,7 @@ class Moving(Seated[R]):
 
     async def advance(self, to: Stage | str | None = None, *, reason: str = "", force: bool = False) -> Saved[Flag]:
         """Go on to the next stage; see `MigrationDesk.advance`. Needs `running(flags, admin)`."""
+        await self._open().drain()  # what waits on the disk is unfinished, and nothing is proved with that
         return await self._desk().advance(to, reason=reason, force=force)
 
     async def retreat(self, to: Stage | str | None = None, *, reason: str = "", force: bool = False) -> Saved[Flag]:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -66,7 +67,9 @@ class Spool:
         self._header = msgspec.json.encode({"spool": 1, "namespace": namespace, "migration": migration}) + b"\n"
         self._digest = hashlib.blake2b(self._header, digest_size=8).hexdigest()
         self._own: _File | None = None
-        self._turn = CapacityLimiter(1)  # one thread at a time: the order of appending and sealing is that of calls
+        self._turn = CapacityLimiter(1)  # the order of appending and sealing is that of calls
+        # asyncio's cancellation gives the turn back while the thread goes on (anyio 4.16.0), so threads wait as well.
+        self._busy = Lock()
         self._problem: str | None = None
 
     @property
@@ -137,7 +140,11 @@ class Spool:
     # In a thread
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._turn)
+        def locked() -> T:
+            with self._busy:
+                return work()
+
+        return await to_thread.run_sync(locked, limiter=self._turn)
 
     def _append(self, key: str) -> None:
         if self._own is None:

@@ -1,7 +1,9 @@
 """Writes while the board does not answer: announced on the disk, within bounds, and brought to the board later."""
 
+import asyncio
 import errno
 import os
+import threading
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ import anyio
 import pytest
 
 from grayflow.errors import ConfigurationError, StoreAccessError, StoreUnavailableError
-from grayflow.release.migration.errors import NotAnnouncedError
+from grayflow.release.migration.errors import NotAnnouncedError, StageRefusedError
 from grayflow.release.migration.rules import Side
 from grayflow.release.migration.setup import Written
 from grayflow.release.migration.spool import Spool, SpoolPlace
@@ -304,6 +306,47 @@ async def test_what_a_disk_took_half_does_not_spoil_the_next_line(
 
     await one.drain(told)
     assert told.keys == ["a", "c"]
+
+
+async def test_who_is_cancelled_while_the_disk_works_does_not_spoil_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio takes the caller away and leaves the thread where it is."""
+    one, told, sync = spool(tmp_path), Told(), os.fsync
+    await one.put("a")
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow(handle: int) -> None:
+        if not reached.is_set():
+            reached.set()
+            assert go_on.wait(20)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    cancelled = asyncio.ensure_future(one.put("b"))  # noqa: TID251 - cancelled as asyncio does
+    await anyio.to_thread.run_sync(reached.wait)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    following = asyncio.ensure_future(one.put("c"))  # noqa: TID251 - likewise
+    await asyncio.wait([following], timeout=0.2)  # it has to wait; if it did not, this is when it would do harm
+    go_on.set()
+    assert await following
+
+    waiting = one.waiting
+    assert await one.drain(told) == waiting
+    assert told.keys in (["a", "b", "c"], ["a", "c"])
+
+
+async def test_nothing_is_proved_while_something_waits_on_the_disk(bench: Bench, tmp_path: Path) -> None:
+    async with bench.running("shadow", **spooling(tmp_path)) as orders:
+        board = away(orders)
+        bench.new.failing["*"] = DOWN
+        await orders.update(order("k"))
+        board.away = None
+
+        with pytest.raises(StageRefusedError, match="1 writes are in one store and perhaps not in the other"):
+            await orders.advance()
 
 
 async def test_what_was_not_synced_is_not_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
