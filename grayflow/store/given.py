@@ -59,7 +59,9 @@ def refuse_async(name: str, given: Any) -> None:
     """
     called = getattr(type(given), "__call__", None)  # noqa: B004 - not whether, but what it is
     if iscoroutinefunction(given) or iscoroutinefunction(called):
-        raise refused(name, given, "give a function that is not async: it is called where nothing can be awaited")
+        raise ConfigurationError(
+            f"{name} is async; give a function that is not async: it is called where nothing can be awaited"
+        )
 
 
 def _named(given: Any) -> str:
@@ -118,13 +120,17 @@ def checked_extensions(given: Any) -> Extensions:
     Return the extensions, none for `None`.
 
     Raises:
-        ConfigurationError: they are none.
+        ConfigurationError: they are none, or one is an async function.
     """
     if given is None:
         return Extensions()
-    if isinstance(given, Extensions):
-        return given
-    raise refused("extensions", given, "give grayflow.Extensions(hashes={...}, operators={...})")
+    if not isinstance(given, Extensions):
+        raise refused("extensions", given, "give grayflow.Extensions(hashes={...}, operators={...})")
+    for name, hash_ in given.hashes.items():
+        refuse_async(f"the function of hash {name!r}", hash_.fn)
+    for name, operator in given.operators.items():
+        refuse_async(f"operator {name!r}", operator)
+    return given
 
 
 def seconds(name: str, given: Any, *, least: float = 0.001, endless: bool = False) -> float:

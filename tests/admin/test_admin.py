@@ -460,7 +460,7 @@ async def test_a_reason_that_is_no_text_is_refused_and_nothing_written(reason: A
         (lambda admin: admin.stats(None), "key is None; give the key of a flag, a text"),
         (lambda admin: admin.wait_until_seen(None), "change is None; give a position, its token"),
         (lambda admin: admin.update("f", None), "change is None; give a function of the flag"),
-        (lambda admin: admin.update("f", admin.get), "change is .*; give a function that is not async"),
+        (lambda admin: admin.update("f", admin.get), "change is async; give a function that is not async"),
         (lambda admin: admin.wait_until_seen(0, timeout="soon"), "timeout is 'soon'; give seconds"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from grayflow import Client, ConfigurationError, Extensions, MemoryStore, ServeOnFailure
+from grayflow import Client, ConfigurationError, Extensions, Hash, MemoryStore, ServeOnFailure
 from grayflow.client.options import seconds
 from grayflow.testing import FakeClock
 
@@ -20,6 +20,10 @@ class Awaiting:
     """A hook that nobody would await."""
 
     async def after(self, details: Any, decision: Any) -> None: ...
+
+
+async def awaited(*_: object) -> Any:
+    """Would have to be awaited."""
 
 
 class Hostile:
@@ -54,6 +58,16 @@ def test_what_is_no_duration_is_refused_by_name(given: Any):
         ("on_failure", "off", "'caller_default', 'last_known'"),
         ("context_type", dict, "subclass of grayflow.Context"),
         ("extensions", {"hashes": {}}, "grayflow.Extensions"),
+        (
+            "extensions",
+            Extensions(operators={"geo": awaited}),
+            "operator 'geo' is async; give",
+        ),
+        (
+            "extensions",
+            Extensions(hashes={"sha1": Hash(9, awaited)}),
+            "hash 'sha1' is async; give",
+        ),
         ("resolvers", [1], "mapping from attribute names"),
         ("hooks", [object()], "before, after and error"),
         ("last_good", 7, "path of a file"),
@@ -66,7 +80,7 @@ def test_what_is_no_duration_is_refused_by_name(given: Any):
         ("hooks", Watching(), "list of objects"),
         ("hooks", None, "hooks is None; give a list of objects"),
         ("hooks", [Watching], "the class Watching; give an object"),
-        ("hooks", [Awaiting()], "after of a hook is a Python object of type method; give a function that is not async"),
+        ("hooks", [Awaiting()], "after of a hook is async; give a function that is not async"),
         ("resolvers", {1: print}, "name as text"),
         ("resolvers", {"plan": "gold"}, "resolver 'plan' is 'gold'; give an async function"),
         ("clock", 5, "now, monotonic and sleep"),

@@ -9,7 +9,7 @@ from typing import Any
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.setup import Limits, Policy, Terms
 from grayflow.release.migration.spool import SpoolPlace
-from grayflow.store.given import refused, seconds
+from grayflow.store.given import refuse_async, refused, seconds
 
 __all__ = [
     "check_apart",
@@ -83,10 +83,11 @@ def check_word(what: str, given: Any, *allowed: str) -> None:
 
 
 def check_functions(**given: Any) -> None:
-    """Refuse what cannot be called."""
+    """Refuse what cannot be called, and what would have to be awaited."""
     for what, function in given.items():
         if not callable(function):
             raise refused(what, function, "give a function of a row")
+        refuse_async(what, function)
 
 
 def checked_terms(profile: Any, soak: Any, min_compared: Any, max_mismatch: Any) -> Terms:

@@ -68,6 +68,15 @@ async def test_the_whole_way_with_every_proof(bench: Bench) -> None:
         assert [change.action for change in await bench.admin.history(NAME)] == ["advance"] * 5 + ["put"]
 
 
+@pytest.mark.parametrize("function", ["row_key", "route_by", "version"])
+def test_a_function_of_a_row_that_would_have_to_be_awaited_is_refused(function: str) -> None:
+    async def asked(row: object) -> Any:
+        """Nobody would await this."""
+
+    with pytest.raises(ConfigurationError, match=f"{function} is async; give a function"):
+        make(SqliteOrders(":memory:"), SqliteOrders(":memory:"), **{function: asked})
+
+
 async def test_what_cannot_be_used_is_refused_by_name(admin: Admin, flags: Client) -> None:
     await admin.put({"key": NAME, "enabled": True})
     orders: Any = make(SqliteOrders(":memory:"), SqliteOrders(":memory:"))
