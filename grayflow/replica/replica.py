@@ -228,15 +228,15 @@ class Replica:
         if isinstance(event, Changed):
             self.sync.hear(event.change)
         elif isinstance(event, Awaited):
-            if self._lacks(event.position):
-                self.sync.request()
-            self.awaited(event.position)
+            self._hear_of_wait(event.position)
         else:
             self.sync.request()
 
-    def _lacks(self, wanted: Position) -> bool:
+    def _hear_of_wait(self, wanted: Position) -> None:
         held = self.holder.position
-        return held is None or held.epoch != wanted.epoch or held.revision < wanted.revision
+        if held is None or held.epoch != wanted.epoch or held.revision < wanted.revision:
+            self.sync.request()  # it was published before, and not heard
+        self.awaited(wanted)
 
     async def _poll(self) -> None:
         while True:
