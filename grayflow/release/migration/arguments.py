@@ -9,7 +9,7 @@ from typing import Any
 from grayflow.errors import ConfigurationError
 from grayflow.release.migration.setup import Limits, Policy, Terms
 from grayflow.release.migration.spool import SpoolPlace
-from grayflow.store.given import refuse_async, refused, seconds
+from grayflow.store.given import refuse_async, refused, seconds, whole
 
 __all__ = [
     "check_apart",
@@ -101,7 +101,7 @@ def checked_terms(profile: Any, soak: Any, min_compared: Any, max_mismatch: Any)
     return Terms(
         profile=profile,
         soak_s=seconds("soak", soak, least=0.0),
-        min_compared=_whole("min_compared", min_compared, least=0),
+        min_compared=whole("min_compared", min_compared, least=0),
         max_mismatch=_share("max_mismatch", max_mismatch),
     )
 
@@ -121,8 +121,8 @@ def checked_limits(
         grace_s=3 * call_s if repair_after is None else seconds("repair_after", repair_after, least=0.0),
         max_stale_s=seconds("max_stale", max_stale, least=0.0, endless=True),
         repair_s=seconds("repair_every", repair_every),
-        attempts=_whole("repair_attempts", repair_attempts, least=1),
-        compares=_whole("max_compares", max_compares, least=0),
+        attempts=whole("repair_attempts", repair_attempts),
+        compares=whole("max_compares", max_compares, least=0),
     )
 
 
@@ -142,7 +142,7 @@ def checked_policy(mirror: Any, failure: Any, unavailable: Any, spool: Any, spoo
 def _checked_spool(unavailable: Any, spool: Any, limit: Any, *, compensates: bool) -> SpoolPlace | None:
     """Return where writes are announced while the board does not answer, `None` if they are refused."""
     check_word("on_journal_unavailable", unavailable, "fail", "proceed")
-    most = _whole("spool_limit", limit, least=1)
+    most = whole("spool_limit", limit)
     if unavailable == "fail":
         if spool is not None:
             raise refused("spool", spool, "leave it out, or give on_journal_unavailable='proceed', which uses it")
@@ -163,14 +163,7 @@ def paced(batch: Any, rate: Any) -> tuple[int, float]:
     """Return how many rows at once, and how many a second."""
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate > 0:
         raise refused("rate", rate, "give rows a second, more than 0")
-    return _whole("batch", batch, least=1), float(rate)
-
-
-def _whole(what: str, given: Any, *, least: int) -> int:
-    """Return a whole number."""
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise refused(what, given, f"give a whole number from {least}")
-    return given
+    return whole("batch", batch), float(rate)
 
 
 def _share(what: str, given: Any) -> float:

@@ -135,7 +135,7 @@ class Compass:
         return Standing(stage, revision)
 
     def _age_s(self) -> float:
-        age = self._flags.health.age_s
+        age = self._flags.readiness.age_s
         return float("inf") if age is None else age
 
     def _unknown(self, why: str) -> StaleStageError:

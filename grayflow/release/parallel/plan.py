@@ -10,9 +10,9 @@ import msgspec
 from grayflow.core.flag import Key
 from grayflow.release.counters.counters import Counters
 from grayflow.release.guard.outcome import Errors, checked_errors
-from grayflow.store.given import refused, seconds
+from grayflow.store.given import refused, seconds, whole
 
-__all__ = ["Hooks", "Plan", "same_type", "whole"]
+__all__ = ["Hooks", "Plan", "same_type"]
 
 
 def same_type(control: BaseException, candidate: BaseException) -> bool:
@@ -101,8 +101,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             ignore_errors=checked_errors("ignore_errors", given["ignore_errors"]),
             mode="concurrent" if raises else mode,
             timeout_s=seconds("timeout", given["timeout"]),
-            max_in_flight=whole("max_in_flight", given["max_in_flight"]),
-            max_unpublished=whole("max_unpublished", given["max_unpublished"]),
+            max_in_flight=whole("max_in_flight", given["max_in_flight"], most=1_000_000),
+            max_unpublished=whole("max_unpublished", given["max_unpublished"], most=1_000_000),
             publish_all=_yes_or_no("publish_all", given["publish_all"]),
             raises=raises,
             random=given["random"],
@@ -116,18 +116,6 @@ def _key(given: Any) -> str:
     except msgspec.ValidationError:
         raise refused("flag", given, "give a flag's key: 1 to 200 of A-Z a-z 0-9 . _ : / -") from None
     return found
-
-
-def whole(name: str, given: Any) -> int:
-    """
-    Return a number of things.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 1_000_000:
-        return given
-    raise refused(name, given, "give a whole number from 1 to 1,000,000")
 
 
 def _yes_or_no(name: str, given: Any) -> bool:

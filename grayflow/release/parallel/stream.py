@@ -7,8 +7,7 @@ import msgspec
 
 from grayflow.cleanup.keyspace import awaited
 from grayflow.release.parallel.outcome import Observation
-from grayflow.release.parallel.plan import whole
-from grayflow.store.given import refused
+from grayflow.store.given import refused, whole
 
 __all__ = ["to_stream"]
 

@@ -125,7 +125,7 @@ class Conditions:
                 else f"it sets {' and '.join(sorted(names))} in relation"
             )
         (name,) = names
-        asked = of_it(expression, name)
+        asked = of_it(expression)
         try:
             absent = truth(jsonlogic.evaluate(asked, {IT: None}))
         except (ValueError, TypeError, ArithmeticError, RecursionError):

@@ -155,18 +155,18 @@ def constant(expression: Any) -> Any:
         raise UnsayableError(f"it cannot be evaluated: {error}") from error
 
 
-def of_it(expression: Any, name: str) -> Any:
+def of_it(expression: Any) -> Any:
     """Return an expression that asks for one attribute as our operator takes it: it calls the attribute `it`."""
     if isinstance(expression, list):
-        return [of_it(one, name) for one in expression]
+        return [of_it(one) for one in expression]
     found = operation(expression)
     if found is None:
         return expression
     op, arguments = found
     if op == "var":
-        return {op: [IT, *(of_it(one, name) for one in arguments[1:])]} if len(arguments) > 1 else {op: IT}
+        return {op: [IT, *(of_it(one) for one in arguments[1:])]} if len(arguments) > 1 else {op: IT}
     if op == "missing":
         return {op: [IT]}
     if op in _INNER:
-        return {op: [of_it(arguments[0], name), *arguments[1:]] if arguments else []}
-    return {op: [of_it(one, name) for one in arguments]}
+        return {op: [of_it(arguments[0]), *arguments[1:]] if arguments else []}
+    return {op: [of_it(one) for one in arguments]}

@@ -121,7 +121,7 @@ class Targeting:
         found = plain_variable(arguments[0]) if arguments else None
         if found is None or found[1] is not None:
             raise UnsayableError("it names a variant after comparing what is no plain attribute")
-        if self._is_null(of_it(expression, found[0])):
+        if self._is_null(of_it(expression)):
             yield Rule(
                 when=when, serve=self._default
             )  # what it is compared with cannot be read, whatever the attribute
