@@ -38,7 +38,10 @@ GAP_S = 0.001
 SETTLE_S = 3.0
 """Before that: two hundred clients that have just connected are not idle."""
 IDLE_S = 5.0
-"""How long is looked what everybody does while nothing changes; that is taken off."""
+"""
+How long is looked what everybody does while nothing changes; that is taken off. A link that hears changes needs no
+heartbeats, so with many readers nothing may be left.
+"""
 
 Send = Callable[[int], Awaitable[object]]
 
@@ -106,7 +109,7 @@ def _cpu_rows(prefix: str, raw: Measured, ours: Measured) -> Iterator[Row]:
     for who in Cpu._fields:
         floor, value = (1e6 * getattr(measured.cpu, who) for measured in (raw, ours))
         yield Row(f"{prefix}redis-py Pub/Sub, work of {who} for a change", floor)
-        yield Row(f"{prefix}grayflow, work of {who} for a change", value, floor if floor > 0 else None)
+        yield Row(f"{prefix}grayflow, work of {who} for a change", max(0.0, value), floor if floor > 0 else None)
 
 
 async def _grayflow(server: RedisServer, readers: int, how: str) -> Measured:

@@ -71,8 +71,10 @@ def gray(
 
 def _awaiting(flags: Asking, flag: str, old: Any, new: Any, context: Any) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        made = None if context is None else context(*args, **kwargs)
-        subject = await made if inspect.isawaitable(made) else made
+        subject = None
+        if context is not None:
+            made = context(*args, **kwargs)
+            subject = await made if inspect.isawaitable(made) else made
         function = new if await flags.is_enabled(flag, subject) else old
         return await function(*args, **kwargs)
 
