@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from grayflow.store.directory import sync_directory
 from grayflow.store.port import State
 
 __all__ = ["Kept", "Unusable", "is_last_good", "read", "write"]
@@ -61,7 +62,7 @@ def write(path: Path, kept: Kept) -> None:
         Path(beside).replace(path)
     finally:
         Path(beside).unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def is_last_good(content: bytes) -> bool:
@@ -101,15 +102,3 @@ def read(path: Path, namespace: str | None) -> Kept:
 
 def _checksum(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=32).hexdigest().encode()
-
-
-def _sync_directory(path: Path) -> None:
-    # Without it a power cut may undo the rename. Where directories cannot be opened there is nothing to sync.
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

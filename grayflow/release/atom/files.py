@@ -24,6 +24,7 @@ from anyio.lowlevel import checkpoint
 from grayflow.clock import Clock
 from grayflow.errors import ConfigurationError, StoreAccessError, StoreError, StoreFormatError, StoreUnavailableError
 from grayflow.store.board import Lease, Record, Records, check_text, check_value
+from grayflow.store.directory import sync_directory
 from grayflow.store.given import checked_clock, refused
 from grayflow.store.records import claimed, is_over, later_fence, put_into, released, renewed, span_ns
 
@@ -274,21 +275,12 @@ def _add(home: Path, number: int, content: bytes) -> bool:
     if not numbers or numbers[-1] >= number + _KEPT:  # ours came late, in the place of one that was cleared away
         path.unlink(missing_ok=True)
         return False
-    _sync(home)
+    sync_directory(home)
     if number == 1:
-        _sync(home.parent)  # the folder is new too
+        sync_directory(home.parent)  # the folder is new too
     for old in numbers[:-_KEPT]:
         _page_path(home, old).unlink(missing_ok=True)
     return True
-
-
-def _sync(folder: Path) -> None:
-    # Without it a power cut may undo the link.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sweep(home: Path, number: int) -> None:

@@ -22,6 +22,8 @@ from uuid import uuid4
 import msgspec
 from anyio import CapacityLimiter, to_thread
 
+from grayflow.store.directory import sync_directory
+
 __all__ = ["Spool", "SpoolPlace", "SpoolStatus"]
 
 log = logging.getLogger("grayflow.release")
@@ -230,7 +232,7 @@ def _begun(folder: Path, digest: str, header: bytes) -> _File:
                 made = _File(path, handle)
                 made.write(header)
                 for each in (folder, folder.parent):
-                    _sync(each)
+                    sync_directory(each)
                 begun = True
                 return made
         finally:
@@ -276,11 +278,3 @@ def _key(line: bytes) -> str | None:
         return msgspec.json.decode(line, type=str) or None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
