@@ -106,7 +106,10 @@ class Evaluator:
         if confirmed:
             why = await self._prove(None)
             question.view, question.instant = _doubted(self._live.view(), why), None
-        await _compile_in_steps(question)
+        snapshot = question.view.snapshot
+        # Anything else than a text names no flag, and may not even have a hash.
+        if snapshot is not None and type(key) is str and not snapshot.is_ready(key):
+            await _compile_in_steps(snapshot, key)
         decision = await self._with_attributes(question)
         return self._observed(key, question.subject, default, decision)
 
@@ -301,12 +304,11 @@ def _finished(decision: Decision, kind: Kind, question: Question) -> Decision:
     return finish(decision, kind, question.default)
 
 
-async def _compile_in_steps(question: Question) -> None:
+async def _compile_in_steps(snapshot: Snapshot, key: str) -> None:
     """Compile what would stop the loop for longer than is good, and let others have their turns in between."""
-    snapshot = question.view.snapshot
     try:
-        if snapshot is not None and pending(snapshot, question.key) > _LONG:
-            for _ in in_steps(snapshot, question.key):
+        if pending(snapshot, key) > _LONG:
+            for _ in in_steps(snapshot, key):
                 await checkpoint()
     except Exception:  # noqa: BLE001 - no loop runs here, or the evaluation meets it again: it compiles what is left
         return

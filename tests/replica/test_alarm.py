@@ -9,15 +9,16 @@ from grayflow.testing import FakeClock
 pytestmark = pytest.mark.anyio
 
 
+async def _sleep(alarm: Alarm, rung: list[bool]) -> None:
+    rung.append(await alarm.sleep(3))
+
+
 async def test_it_sleeps_as_long_as_it_was_told(clock: FakeClock):
     rung: list[bool] = []
     alarm = Alarm(clock)
 
-    async def sleep() -> None:
-        rung.append(await alarm.sleep(3))
-
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(sleep)
+        tasks.start_soon(_sleep, alarm, rung)
         await clock.advance(2.9)
         assert rung == []
         await clock.advance(0.1)
@@ -29,11 +30,8 @@ async def test_a_ring_ends_the_sleep(clock: FakeClock):
     rung: list[bool] = []
     alarm = Alarm(clock)
 
-    async def sleep() -> None:
-        rung.append(await alarm.sleep(3))
-
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(sleep)
+        tasks.start_soon(_sleep, alarm, rung)
         await clock.advance(1)
         alarm.ring()
         await clock.advance(0)
